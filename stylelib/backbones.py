@@ -1,0 +1,264 @@
+"""Pretrained networks, seen as a stack of named feature maps.
+
+Layers carry the names of the VGG paper: `relu3_1` is the rectified output of the first convolution of the third
+block. Every network here is a plain chain of modules, so a feature map is a stop on the way through it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+SLIM_WIDTHS = (16, 32, 64, 128, 256)
+SLIM_WEIGHTS = Path(__file__).parent / "data" / "slim.pt"
+FIVE_BLOCKS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+class BackboneError(ValueError):
+    """A backbone or a layer that does not exist, or weights that cannot be had. The message says what to do."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to get one backbone: where its weights come from and which layers style transfer uses by default."""
+
+    weights: models.WeightsEnum  # for slim: its teacher's, whose normalization it shares
+    style_layers: tuple[str, ...]
+    content_layer: str
+    megabytes: int
+
+
+RECIPES = {
+    "slim": Recipe(models.SqueezeNet1_0_Weights.IMAGENET1K_V1, FIVE_BLOCKS, "relu4_2", 1),
+    "vgg19": Recipe(models.VGG19_Weights.IMAGENET1K_V1, FIVE_BLOCKS, "relu4_2", 548),
+    "squeezenet1_0": Recipe(
+        models.SqueezeNet1_0_Weights.IMAGENET1K_V1, ("relu1", "fire2", "fire3", "fire5", "fire7"), "fire7", 5
+    ),
+}
+
+
+class Backbone(nn.Module):
+    """A frozen network that answers named feature maps.
+
+    Attributes:
+        name: `"slim"`, `"vgg19"` or `"squeezenet1_0"`.
+        layers: every name it answers, from shallow to deep.
+        style_layers, content_layer: what style transfer uses unless told otherwise.
+    """
+
+    def __init__(self, name: str, network: nn.Sequential):
+        super().__init__()
+        recipe = RECIPES[name]
+        preset = recipe.weights.transforms()
+        self.name = name
+        self.network = network
+        self.style_layers = recipe.style_layers
+        self.content_layer = recipe.content_layer
+        self.register_buffer("mean", torch.tensor(preset.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(preset.std).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.network.named_children())
+
+    def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Runs `image` through the network, no deeper than the deepest layer asked for.
+
+        Args:
+            image: (1, 3, H, W), RGB in [0, 1]. ImageNet's normalization happens here and nowhere else.
+            layers: names from `self.layers`.
+
+        Returns:
+            name → features (1, C, h, w), in the order asked for.
+
+        Raises:
+            BackboneError: a layer this network does not have.
+        """
+        layers = self._known(layers)
+        # Channels-last is the layout in which convolutions run fastest; the values are the same.
+        x = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        features = {}
+        for name, module in self.network.named_children():
+            if len(features) == len(set(layers)):
+                break
+            x = module(x)
+            if name in layers:
+                features[name] = x
+        return {name: features[name] for name in layers}
+
+    def _known(self, layers: Iterable[str]) -> list[str]:
+        if isinstance(layers, str):
+            raise BackboneError(f"layers must be a list of names, as in [{layers!r}].")
+        layers = list(layers)
+        unknown = [name for name in layers if name not in self.layers]
+        if unknown:
+            taps = [name for name in self.layers if name.startswith(("relu", "fire"))]
+            raise BackboneError(f"{self.name} has no layer {unknown[0]!r}. It has: {', '.join(taps)}.")
+        return layers
+
+
+def load_backbone(
+    name: str = "slim",
+    device: str | torch.device = "cpu",
+    *,
+    pooling: str | None = None,
+    padding: str | None = None,
+    pretrained: bool = True,
+) -> Backbone:
+    """A frozen backbone in evaluation mode.
+
+    `slim` ships with this package. `vgg19` (548 MB, Simonyan and Zisserman 2015) and `squeezenet1_0` (5 MB, Iandola
+    et al. 2016) are torchvision's, downloaded once into `torch.hub`'s cache when first asked for.
+
+    Args:
+        name: `"slim"`, `"vgg19"` or `"squeezenet1_0"`.
+        device: where it runs, for example `"cuda"`.
+        pooling: `"max"` or `"average"` replaces every pooling; None keeps the network's own. Gatys et al. (CVPR
+            2016, section 2) found that average pooling gives slightly cleaner pictures.
+        padding: `"zeros"`, `"replicate"` or `"reflect"` replaces the padding of the convolutions; None keeps the
+            network's own. To the first convolution, behind the normalization, a border of zeros is a frame in
+            ImageNet's average color, and an edge all around the picture that is not in it; rims of false color
+            show in the result. Replicate continues the border pixels instead; slim is built with it.
+        pretrained: False gives the same architecture with random weights (seed them yourself).
+
+    Raises:
+        BackboneError: an unknown name or option, or weights that are not here and cannot be downloaded.
+    """
+    if name not in RECIPES:
+        raise BackboneError(f"There is no backbone {name!r}. There are: {', '.join(RECIPES)}.")
+    if name == "slim":
+        network = _slim_network()
+        if pretrained:
+            network.load_state_dict(torch.load(SLIM_WEIGHTS, weights_only=True))
+    elif name == "vgg19":
+        network = _name_like_vgg(_torchvision_features(name, models.vgg19, pretrained))
+    else:
+        network = _name_like_squeezenet(_torchvision_features(name, models.squeezenet1_0, pretrained))
+    if pooling is not None:
+        _replace_pooling(network, pooling)
+    if padding is not None:
+        _replace_padding(network, padding)
+    backbone = Backbone(name, network).eval().requires_grad_(False)
+    return backbone.to(device=device, memory_format=torch.channels_last)
+
+
+def weights_file(name: str) -> Path:
+    """Where the weights of a backbone are kept, whether or not they are there yet."""
+    if name == "slim":
+        return SLIM_WEIGHTS
+    return Path(torch.hub.get_dir()) / "checkpoints" / RECIPES[name].weights.url.rpartition("/")[2]
+
+
+def _slim_network() -> nn.Sequential:
+    """VGG's shape, a quarter as wide; replicate padding and average pooling throughout (see `tools/train_slim.py`)."""
+    modules: list[nn.Module] = []
+    channels = 3
+    for block, width in enumerate(SLIM_WIDTHS, start=1):
+        for _ in range(2 if block < 5 else 1):
+            modules += [nn.Conv2d(channels, width, 3, padding=1, padding_mode="replicate"), nn.ReLU()]
+            channels = width
+        modules.append(nn.AvgPool2d(2))
+    return _name_like_vgg(modules[:-1])
+
+
+def _torchvision_features(name: str, build, pretrained: bool) -> nn.Sequential:
+    weights = RECIPES[name].weights
+    if not pretrained:
+        return build(weights=None).features
+    with _explained(name):
+        state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    network = build(weights=None)
+    network.load_state_dict(state)
+    return network.features
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turns the two ways in which loading weights fails into one sentence that says what to do."""
+    path = weights_file(name)
+    try:
+        yield
+    except (URLError, TimeoutError, ConnectionError) as error:
+        raise BackboneError(
+            f"The weights of {name} ({RECIPES[name].megabytes} MB) are not on this machine and could not be "
+            f"downloaded ({getattr(error, 'reason', error)}). Connect and try again, put the file at {path}, "
+            'or use "slim", which needs no download.'
+        ) from error
+    except (EOFError, UnpicklingError, RuntimeError) as error:
+        raise BackboneError(
+            f"The weights file {path} cannot be read: it is damaged or was cut off. Delete it and try again."
+        ) from error
+
+
+def _name_like_vgg(modules: Iterable[nn.Module]) -> nn.Sequential:
+    """Names a chain of convolutions, ReLUs and poolings conv1_1, relu1_1, …, pool1, conv2_1, …"""
+    named: OrderedDict[str, nn.Module] = OrderedDict()
+    block, index = 1, 0
+    for module in modules:
+        if isinstance(module, nn.Conv2d):
+            index += 1
+            named[f"conv{block}_{index}"] = module
+        elif isinstance(module, nn.BatchNorm2d):  # only while slim is trained
+            named[f"norm{block}_{index}"] = module
+        elif isinstance(module, nn.ReLU):
+            # torchvision's ReLUs work in place and would overwrite a feature map taken just before them.
+            named[f"relu{block}_{index}"] = nn.ReLU(inplace=False)
+        else:
+            named[f"pool{block}"] = module
+            block, index = block + 1, 0
+    return nn.Sequential(named)
+
+
+def _name_like_squeezenet(features: nn.Sequential) -> nn.Sequential:
+    """Names SqueezeNet's stages as its paper does: conv1, relu1, pool1, fire2, fire3, fire4, pool4, fire5, …, fire9.
+
+    A fire module ends in ReLUs, so each `fire` is a rectified feature map, like VGG's `relu`.
+    """
+    named: OrderedDict[str, nn.Module] = OrderedDict(conv1=features[0], relu1=nn.ReLU(inplace=False))
+    stage = 1
+    for module in features[2:]:
+        if isinstance(module, nn.MaxPool2d):
+            named[f"pool{stage}"] = module
+        else:
+            stage += 1
+            named[f"fire{stage}"] = module
+    return nn.Sequential(named)
+
+
+def _replace_pooling(network: nn.Sequential, pooling: str) -> None:
+    kinds = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+    if pooling not in kinds:
+        raise BackboneError(f"There is no pooling {pooling!r}. There are: max, average.")
+    for name, module in network.named_children():
+        if name.startswith("pool"):
+            setattr(
+                network,
+                name,
+                kinds[pooling](module.kernel_size, module.stride, ceil_mode=module.ceil_mode),
+            )
+
+
+def _replace_padding(network: nn.Sequential, padding: str) -> None:
+    if padding not in ("zeros", "replicate", "reflect"):
+        raise BackboneError(f"There is no padding {padding!r}. There are: zeros, replicate, reflect.")
+    first = next(iter(network))
+    if first.padding == (0, 0):
+        # SqueezeNet's first convolution has none at all; half its kernel gives border pixels their full say.
+        network[0] = nn.Conv2d(
+            first.in_channels,
+            first.out_channels,
+            first.kernel_size,
+            first.stride,
+            padding=[side // 2 for side in first.kernel_size],
+        )
+        network[0].load_state_dict(first.state_dict())
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.padding_mode = padding

@@ -1,0 +1,169 @@
+"""Picture file ↔ image.
+
+An *image* is a float32 tensor (1, 3, H, W), RGB, sRGB values in [0, 1]. Its *size* is its long side in pixels.
+"""
+
+import io
+import warnings
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torchvision.transforms.v2 import functional as TF
+
+PictureFile = str | PathLike | BinaryIO
+
+
+class ImageError(ValueError):
+    """A picture that cannot be read or written. The message is one sentence that says why and what to do."""
+
+
+def load_image(file: PictureFile, size: int | None = None) -> Tensor:
+    """Reads a picture as people have them: JPEG, PNG, WebP, TIFF, …; rotated, transparent, gray, 16-bit.
+
+    The rotation that cameras store beside the pixels (EXIF) is applied, a color profile is converted to sRGB, and
+    transparent pixels show white.
+
+    Args:
+        file: a path or an open binary file.
+        size: long side of the result in pixels; None keeps the picture's own.
+
+    Returns:
+        image (1, 3, H, W), float32 in [0, 1].
+
+    Raises:
+        ImageError: no such file, not a picture, cut off, or more pixels than can be decoded safely.
+    """
+    if size is not None:
+        _check_size(size)
+    picture = _open(file, size)
+    with picture:
+        array = _to_rgb(picture)
+    image = torch.from_numpy(array).permute(2, 0, 1).unsqueeze(0).contiguous()
+    return image if size is None else resize(image, size)
+
+
+def save_image(image: Tensor, file: str | PathLike) -> None:
+    """Writes an image; the ending of the name (.png, .jpg, .webp, .tif, …) says how. Values are clamped to [0, 1].
+
+    Raises:
+        ImageError: not an image, an ending that stands for no picture format, or a place that cannot be written to.
+    """
+    path = Path(file)
+    if image.ndim != 4 or image.shape[:2] != (1, 3):
+        raise ImageError(f"An image has the shape (1, 3, height, width); this one has {tuple(image.shape)}.")
+    if not bool(torch.isfinite(image).all()):
+        raise ImageError("The image contains NaN or infinite values, so it was not saved.")
+    check_writable(path)
+    picture = TF.to_pil_image((image.detach()[0].cpu().float().clamp(0, 1) * 255).round().to(torch.uint8))
+    try:
+        picture.save(path, quality=95)
+    except OSError as error:
+        raise ImageError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def check_writable(file: str | PathLike) -> None:
+    """Raises the `ImageError` that `save_image` would, before any work has gone into the picture."""
+    path = Path(file)
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise ImageError(f"Cannot tell a picture format from the name {path.name!r}; use .png or .jpg.")
+    if not path.parent.is_dir():
+        raise ImageError(f"There is no folder {path.parent}; make it first.")
+
+
+def resize(image: Tensor, size: int) -> Tensor:
+    """Scales an image so that its long side is `size` pixels; the aspect ratio stays (to the nearest pixel).
+
+    Bicubic and antialiased: without the low-pass filter, a picture made smaller shows patterns it never had.
+    """
+    height, width = image.shape[-2:]
+    return resize_to(image, scaled_shape(height, width, size))
+
+
+def resize_to(image: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Scales an image to (height, width) exactly, bicubic and antialiased, and clamps it to [0, 1]."""
+    if tuple(image.shape[-2:]) == shape:
+        return image
+    return TF.resize(image, list(shape), TF.InterpolationMode.BICUBIC, antialias=True).clamp(0, 1).contiguous()
+
+
+def scaled_shape(height: int, width: int, size: int) -> tuple[int, int]:
+    """(height, width) scaled so that the longer one is `size`."""
+    _check_size(size)
+    scale = size / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _check_size(size: int) -> None:
+    if size < 1:
+        raise ImageError(f"The size is the long side in pixels, at least 1; {size} was asked for.")
+
+
+def _open(file: PictureFile, size: int | None) -> Image.Image:
+    """Opens and fully decodes a picture, or raises the `ImageError` that explains why not."""
+    name = str(file) if isinstance(file, (str, PathLike)) else getattr(file, "name", "The file")
+    try:
+        data = Path(file).read_bytes() if isinstance(file, (str, PathLike)) else file.read()
+    except FileNotFoundError:
+        raise ImageError(f"There is no file {name}.") from None
+    except OSError as error:
+        raise ImageError(f"Cannot read {name}: {error.strerror or error}.") from error
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns from 89 million pixels on and refuses from 179 million on; phones reach the first.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(data))
+            if size is not None:
+                picture.draft("RGB", (2 * size, 2 * size))  # JPEG only: decodes at 1/2, 1/4 or 1/8, much faster
+            picture.load()
+    except Image.DecompressionBombError:
+        limit = 2 * Image.MAX_IMAGE_PIXELS // 10**6
+        raise ImageError(
+            f"{name} has more than {limit} million pixels, too many to decode safely; make it smaller first."
+        ) from None
+    except UnidentifiedImageError:
+        raise ImageError(
+            f"{name} is not a picture that can be read; save it as JPEG or PNG first (HEIC photos too)."
+        ) from None
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise on broken data
+        raise ImageError(f"{name} is damaged or was cut off ({error}).") from error
+    return picture
+
+
+def _to_rgb(picture: Image.Image) -> np.ndarray:
+    """Pixels (H, W, 3), float32 in [0, 1]: upright, in sRGB, on white."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        gray = _wide_gray(picture)
+        return np.repeat(gray[..., None], 3, axis=2)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return np.asarray(_to_srgb(picture), dtype=np.float32) / 255
+
+
+def _wide_gray(picture: Image.Image) -> np.ndarray:
+    """16-bit gray scaled by its full range; 32-bit float as it is. Pillow's own conversion would clip both."""
+    values = np.asarray(picture, dtype=np.float32)
+    if picture.mode != "F":
+        values = values / 65535
+    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+        raise ImageError("A floating-point or 32-bit picture must hold values from 0 to 1; save it as 8 or 16 bit.")
+    return values
+
+
+def _to_srgb(picture: Image.Image) -> Image.Image:
+    """Converts an embedded color profile (phones store Display P3) to sRGB."""
+    profile = picture.info.get("icc_profile")
+    if profile and picture.mode in ("RGB", "RGBA", "CMYK", "L"):
+        try:
+            source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            mode = "RGBA" if picture.mode == "RGBA" else "RGB"
+            picture = ImageCms.profileToProfile(picture, source, target, outputMode=mode)
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a profile that does not fit its pixels; viewers ignore it too and show the pixels as sRGB
+    return picture.convert("RGB")

@@ -1,0 +1,162 @@
+"""What style transfer minimizes, as pure functions of features and images.
+
+Two conventions for the scale of a loss. `"relative"`, the default, divides each squared distance by the squared norm
+of its target: 0 is a perfect match and 1 is as far away as a blank feature map, on every backbone, layer and size.
+`"gatys"` is the scaling of the CVPR 2016 paper, for comparison with it.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+CONVENTIONS = ("relative", "gatys")
+TINY = 1e-12  # keeps a division by the norm of an all-zero target finite
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Correlations of the channels: G = F Fᵀ / (h·w), where the rows of F are the flattened channels.
+
+    Where something is seen in the picture drops out of it; what is seen together stays. Computed in float32, because
+    sums over this many positions overflow in float16 and lose digits in bfloat16.
+
+    Args:
+        features: (N, C, h, w).
+
+    Returns:
+        (N, C, C).
+
+    Raises:
+        ValueError: features of another shape.
+
+    Source: Gatys et al., CVPR 2016, equation 3. The divisor h·w is ours: it makes the matrices of pictures of
+    different sizes comparable.
+    """
+    if features.ndim != 4:
+        raise ValueError(f"Features have the shape (N, C, h, w); these have {tuple(features.shape)}.")
+    flat = features.flatten(2)
+    with torch.autocast(flat.device.type, enabled=False):
+        flat = flat if flat.dtype == torch.float64 else flat.float()
+        return flat @ flat.mT / flat.shape[-1]
+
+
+def content_loss(
+    features: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    *,
+    weights: Mapping[str, float] | None = None,
+    convention: str = "relative",
+) -> Tensor:
+    """Distance of feature maps, averaged over the layers of `targets`.
+
+    relative: ‖F − P‖² / ‖P‖².  gatys: ½ ‖F − P‖² (CVPR 2016, equation 1).
+
+    Args:
+        features, targets: name → (1, C, h, w): F of the image, P of the content.
+        weights: name → weight of the layer, scaled to sum 1; None weighs all alike.
+
+    Returns:
+        A scalar tensor ≥ 0.
+
+    Raises:
+        ValueError: a layer that is missing, shapes that differ, or an unknown convention.
+    """
+    distances = {
+        name: _squared_distance(name, features, target) * (0.5 if convention == "gatys" else 1 / _squared_norm(target))
+        for name, target in _checked(targets, convention).items()
+    }
+    return _weighted_mean(distances, weights)
+
+
+def style_loss(
+    features: Mapping[str, Tensor],
+    gram_targets: Mapping[str, Tensor],
+    *,
+    weights: Mapping[str, float] | None = None,
+    convention: str = "relative",
+) -> Tensor:
+    """Distance of Gram matrices, averaged over the layers of `gram_targets`.
+
+    relative: ‖G − A‖² / ‖A‖².  gatys: ‖G − A‖² / (4 C²) (CVPR 2016, equations 4 and 5, with each matrix divided by
+    its own number of positions, so that a style picture of another size can be compared).
+
+    Args:
+        features: name → (1, C, h, w) of the image.
+        gram_targets: name → (1, C, C), the Gram matrices A of the style.
+        weights: name → weight of the layer, scaled to sum 1; None weighs all alike.
+
+    Returns:
+        A scalar tensor ≥ 0.
+
+    Raises:
+        ValueError: a layer that is missing, shapes that differ, or an unknown convention.
+    """
+    targets = _checked(gram_targets, convention)
+    grams = {name: gram_matrix(_get(name, features)) for name in targets}
+    distances = {
+        name: _squared_distance(name, grams, target)
+        / (4 * target.shape[-1] ** 2 if convention == "gatys" else _squared_norm(target))
+        for name, target in targets.items()
+    }
+    return _weighted_mean(distances, weights)
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Squared differences of neighboring pixels, averaged: small for smooth pictures, large for grainy ones.
+
+    mean (x[i, j+1] − x[i, j])² + mean (x[i+1, j] − x[i, j])².
+
+    Args:
+        image: (1, 3, H, W).
+
+    Returns:
+        A scalar tensor ≥ 0.
+
+    Source: the squared form of Mahendran and Vedaldi, CVPR 2015, section 2 (β = 2).
+    """
+    return image.diff(dim=-1).square().mean() + image.diff(dim=-2).square().mean()
+
+
+def out_of_range(image: Tensor) -> Tensor:
+    """Mean squared distance of the pixels from [0, 1].
+
+    A soft wall: clamping inside the loop instead would hide the gradient and mislead L-BFGS.
+    """
+    return (image - image.clamp(0, 1)).square().mean()
+
+
+def _checked(targets: Mapping[str, Tensor], convention: str) -> Mapping[str, Tensor]:
+    if convention not in CONVENTIONS:
+        raise ValueError(f"There is no convention {convention!r}. There are: {', '.join(CONVENTIONS)}.")
+    if not targets:
+        raise ValueError("There are no targets to compare with.")
+    return targets
+
+
+def _get(name: str, features: Mapping[str, Tensor]) -> Tensor:
+    if name not in features:
+        raise ValueError(
+            f"The targets name the layer {name!r}, which is not among the features: {', '.join(features)}."
+        )
+    return features[name]
+
+
+def _squared_distance(name: str, values: Mapping[str, Tensor], target: Tensor) -> Tensor:
+    value = _get(name, values)
+    if value.shape != target.shape:
+        raise ValueError(
+            f"At {name} the features have the shape {tuple(value.shape)} and the target {tuple(target.shape)}; "
+            "image and content must have the same height and width."
+        )
+    return (value - target).square().sum()
+
+
+def _squared_norm(target: Tensor) -> Tensor:
+    return target.square().sum().clamp_min(TINY)
+
+
+def _weighted_mean(distances: Mapping[str, Tensor], weights: Mapping[str, float] | None) -> Tensor:
+    weights = weights or dict.fromkeys(distances, 1.0)
+    if set(weights) != set(distances) or min(weights.values()) < 0 or sum(weights.values()) <= 0:
+        raise ValueError("The weights must name exactly the layers of the targets, none negative, not all zero.")
+    return sum(weights[name] * distance for name, distance in distances.items()) / sum(weights.values())
