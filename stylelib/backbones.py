@@ -119,7 +119,7 @@ def load_backbone(
 
     Args:
         name: `"slim"`, `"vgg19"` or `"squeezenet1_0"`.
-        device: where it runs, for example `"cuda"`.
+        device: where it runs: `"cpu"`, `"cuda"`, …; `"auto"` takes a GPU if there is one.
         pooling: `"max"` or `"average"` replaces every pooling; None keeps the network's own. Gatys et al. (CVPR
             2016, section 2) found that average pooling gives slightly cleaner pictures.
         padding: `"zeros"`, `"replicate"` or `"reflect"` replaces the padding of the convolutions; None keeps the
@@ -141,6 +141,8 @@ def load_backbone(
         network = _name_like_vgg(_torchvision_features(name, models.vgg19, pretrained))
     else:
         network = _name_like_squeezenet(_torchvision_features(name, models.squeezenet1_0, pretrained))
+    if device == "auto":
+        device = torch.accelerator.current_accelerator(check_available=True) or "cpu"
     if pooling is not None:
         _replace_pooling(network, pooling)
     if padding is not None:

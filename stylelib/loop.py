@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -10,11 +11,16 @@ from torch import Tensor
 
 from .objective import Objective
 
-EXPLODED = 1e3  # a total loss this many times the first one will not come back
+# L-BFGS now and then takes one wild step and learns from it. A loss this many times the best one, for this many steps
+# in a row, does not come back.
+EXPLODED, PATIENCE = 100.0, 10
 
 # L-BFGS (Liu and Nocedal 1989) takes full steps and keeps this many pairs of past steps and gradient changes. torch's
 # default tolerances stop it early, without a word, when losses are small; zeros let the number of steps decide.
+# torch's first step moves all pixels together by 1, next to nothing each: the change of the gradient is then mostly
+# rounding noise, and so is the first curvature. We move a pixel by FIRST_MOVE on average instead.
 LBFGS = {"lr": 1.0, "max_iter": 1, "history_size": 20, "tolerance_grad": 0.0, "tolerance_change": 0.0}
+FIRST_MOVE = 0.01
 ADAM = {"lr": 0.02}
 
 
@@ -55,8 +61,8 @@ def optimize(
         for step in optimize(content, objective, steps=200):
             print(step.index, step.losses["total"])
 
-    If the loss stops being finite or explodes, an `OptimizationWarning` says so and the last step yielded is the best
-    one so far.
+    If the loss stops being finite or explodes for good, an `OptimizationWarning` says so and the last step yielded is
+    the best one so far.
 
     Args:
         image: where to start, (1, 3, H, W); it is copied, not changed.
@@ -82,17 +88,16 @@ def optimize(
         seen.update(losses)
         return losses["total"]
 
-    first, best = None, None
+    best: Step | None = None
     for index in range(steps):
         before = pixels.detach().clamp(0, 1)  # a copy: the losses belong to the pixels before the update
-        solver.step(closure)
-        losses = {name: loss.item() for name, loss in seen.items()}
-        first = losses["total"] if first is None else first
-        if not math.isfinite(losses["total"]) or losses["total"] > EXPLODED * max(first, 1.0):
-            yield from _give_up(losses["total"], index, best)
+        with _first_step_scaled(solver, pixels.numel(), index):
+            solver.step(closure)
+        step = Step(index, {name: loss.item() for name, loss in seen.items()}, before, steps)
+        if _lost(step, best):
+            yield from _give_up(step, best)
             return
-        step = Step(index, losses, before, steps)
-        best = step if best is None or losses["total"] < best.losses["total"] else best
+        best = step if best is None or step.losses["total"] < best.losses["total"] else best
         yield step
 
 
@@ -105,10 +110,29 @@ def _solver(name: str, pixels: Tensor, learning_rate: float | None) -> torch.opt
     raise ValueError(f"There is no optimizer {name!r}. There are: lbfgs, adam.")
 
 
-def _give_up(total: float, index: int, best: Step | None) -> Iterator[Step]:
-    kept = f"the image of step {best.index} is kept" if best else "nothing can be kept: the start already had it"
+@contextmanager
+def _first_step_scaled(solver: torch.optim.Optimizer, pixels: int, index: int) -> Iterator[None]:
+    """During L-BFGS's first step, raises the learning rate so that a pixel moves by FIRST_MOVE on average."""
+    group = solver.param_groups[0]
+    factor = FIRST_MOVE * pixels if index == 0 and isinstance(solver, torch.optim.LBFGS) else 1.0
+    group["lr"] *= factor
+    yield
+    group["lr"] /= factor
+
+
+def _lost(step: Step, best: Step | None) -> bool:
+    """Is the loss NaN or infinite, or has it been far above the best one for too long?"""
+    total = step.losses["total"]
+    if not math.isfinite(total) or best is None:
+        return not math.isfinite(total)
+    return step.index - best.index >= PATIENCE and total > EXPLODED * best.losses["total"]
+
+
+def _give_up(step: Step, best: Step | None) -> Iterator[Step]:
+    kept = f"the image of step {best.index} is kept" if best else "the start itself has no finite loss"
     warnings.warn(
-        f"The loss became {total:.3g} at step {index}; {kept}. A smaller learning rate or style weight may help.",
+        f"The loss became {step.losses['total']:.3g} at step {step.index}; {kept}. "
+        "A smaller learning rate or style weight may help.",
         OptimizationWarning,
         stacklevel=3,
     )

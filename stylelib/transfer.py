@@ -85,7 +85,7 @@ def stylize(
         return Objective(backbone, _scaled(content, scale), _scaled(style, scale), **weights)
 
     shape = tuple(content.shape[-2:])
-    first = _scaled(content, _scales(size)[0]) if start == "content" else None
+    first = _scaled(content, scales(size)[0]) if start == "content" else None
     return _coarse_to_fine(objective_at, shape, first, size, steps, seed, optimizer, on_step)
 
 
@@ -141,7 +141,7 @@ def reconstruct(
         return Objective(backbone, _scaled(image, scale), **options)
 
     shape = tuple(image.shape[-2:])
-    return _coarse_to_fine(objective_at, shape, None, size, steps, seed, optimizer, on_step, scales=[size])
+    return _coarse_to_fine(objective_at, shape, None, size, steps, seed, optimizer, on_step, sizes=[size])
 
 
 def _coarse_to_fine(
@@ -153,18 +153,18 @@ def _coarse_to_fine(
     seed: int,
     optimizer: str,
     on_step: Callable[[Step], object] | None,
-    scales: list[int] | None = None,
+    sizes: list[int] | None = None,
 ) -> Result:
     """Optimizes at each scale in turn. `image` None starts from noise."""
-    scales = scales or _scales(size)
-    if min(scaled_shape(*shape, scales[0])) < SHORTEST:
+    sizes = sizes or scales(size)
+    if min(scaled_shape(*shape, sizes[0])) < SHORTEST:
         raise ValueError(
             f"At size {size} the short side would be under {SHORTEST} pixels, too little for the network's deep "
             "layers; choose a larger size."
         )
     history: list[Step] = []
     interrupted = False
-    for scale, share in zip(scales, _shares(steps, len(scales)), strict=True):
+    for scale, share in zip(sizes, shares(steps, len(sizes)), strict=True):
         target = scaled_shape(*shape, scale)
         image = _noise(target, seed) if image is None else resize_to(image, target)
         best: Step | None = None
@@ -189,12 +189,12 @@ def _coarse_to_fine(
     return Result(resize_to(image.cpu(), scaled_shape(*shape, size)), history, interrupted)
 
 
-def _scales(size: int) -> list[int]:
+def scales(size: int) -> list[int]:
     """A quarter, half and all of the size, without those too small to help."""
     return [scale for scale in (size // 4, size // 2) if scale >= SMALLEST] + [size]
 
 
-def _shares(steps: int, count: int) -> list[int]:
+def shares(steps: int, count: int) -> list[int]:
     """How many of the steps each of `count` scales gets; at least one each."""
     shares = SHARES[-count:]
     counts = [max(1, round(steps * share / sum(shares))) for share in shares]

@@ -386,7 +386,7 @@ def wave(block, rng, foot, size, facing, stripes=7):
     for k in np.linspace(160, 236, 15).astype(int):  # claws that hang from the lip, the hindmost first
         down = -1.75 + 1.05 * (k - 160) / 76 + rng.normal(0, 0.12)
         radius = (0.016 + 0.013 * (k - 160) / 76) * rng.uniform(0.85, 1.15)
-        block.discs(foam(claw(rng, face[k], down, radius, -1.0, 2)))
+        block.discs(foam(claw(rng, face[k], down, 1.1 * radius, -1.0, 2)))
     crest = []
     for t in np.linspace(0, 1, 60):  # the foam widens from a thread on the back to the whole tip
         k = int(110 + 126 * t)
@@ -399,32 +399,34 @@ def wave(block, rng, foot, size, facing, stripes=7):
     for x, y, r in some:  # a curl of shade here and there in the foam
         block.discs(foam([(x, y, 0.62 * r)]), "light", False)
         block.discs(foam([(x - 0.12 * r, y + 0.22 * r, 0.58 * r)]), "foam", False)
-    spray = rng.normal([1.0, 0.66], [0.13, 0.20], (60, 2))
-    block.discs(foam([(*p, 0.004 + 0.015 * rng.random() ** 3) for p in spray]), outline=False)
+    spray = rng.normal([0.96, 0.66], [0.11, 0.17], (46, 2))
+    block.discs(foam([(*p, 0.004 + 0.014 * rng.random() ** 2) for p in spray]))
 
 
-def scallops(block, top):
-    """Rows of overlapping fans, the old pattern of a calm sea, larger toward the front."""
+def scallops(block, top, radius):
+    """Rows of overlapping fans, the old pattern of a calm sea."""
     rings = [(1, "line"), (0.94, "foam"), (0.84, "dark"), (0.66, "light"), (0.54, "blue"), (0.34, "pale"), (0.22, "dark")]
-    y, row = top, 0
-    while y < block.canvas.bottom:
-        radius = 0.020 + 0.10 * (y - top)
+    for row in range(int((block.canvas.bottom - top) / (0.5 * radius)) + 1):
         for x in np.arange(-radius * (row % 2), 1.1, 2 * radius):
             for share, ink in rings:
-                block.discs([(x, y + radius, share * radius)], ink, False)
-        y, row = y + 0.5 * radius, row + 1
+                block.discs([(x, top + (0.5 * row + 1) * radius, share * radius)], ink, False)
 
 
 def swell(block, rng, height, inks, phase):
-    """A low wave across the foot of the print, with lines that follow its back and a hem of foam."""
-    x = np.linspace(-0.05, 1.05, 200)
+    """A low wave across the foot of the print, with lines that follow its back and hems of foam."""
+    x = np.linspace(-0.05, 1.05, 240)
     for number, ink in enumerate(inks):
-        y = height + 0.026 * number + 0.030 * (1 - 0.15 * number) * np.sin(TAU * 1.3 * x + phase + 0.25 * number)
-        y += 0.010 * np.sin(TAU * 3.1 * x + 2 * phase)
-        top = np.stack([x, y], -1)
-        block.shape(np.vstack([top, [(1.05, 1), (-0.05, 1)]]), ink, outline=number == 0)
-        if number == 0:
-            block.discs([(*p, rng.uniform(0.003, 0.011)) for p in top[::2]])
+        y = height + 0.023 * number + 0.030 * (1 - 0.10 * number) * np.sin(TAU * 1.3 * x + phase + 0.22 * number)
+        top = np.stack([x, y + 0.010 * np.sin(TAU * 3.1 * x + 2 * phase + 0.1 * number)], -1)
+        block.shape(np.vstack([top, [(1.05, 1), (-0.05, 1)]]), ink, outline=number in (0, 4))
+        if number in (0, 4):
+            hem = [(*p, rng.uniform(0.004, 0.012) * (0.6 + 0.4 * np.sin(40 * p[0]))) for p in top[::2]]
+            drops = [(*(p + (0, rng.uniform(0.012, 0.020))), rng.uniform(0.0015, 0.004)) for p in top[::4]]
+            block.discs(hem + drops)
+            block.discs([(u - 0.1 * r, v + 0.25 * r, 0.6 * r) for u, v, r in hem if r > 0.007], "light", False)
+            block.discs([(u - 0.1 * r, v - 0.05 * r, 0.6 * r) for u, v, r in hem if r > 0.007], "foam", False)
+        else:
+            block.stroke(top, 0.0014)
 
 
 def mist(block, x, y, width, thick):
@@ -454,11 +456,11 @@ def waves(canvas, rng):
     for bar in [(0.80, 0.225, 0.30, 0.013), (0.90, 0.258, 0.22, 0.012), (0.93, 0.075, 0.24, 0.013),
                 (0.86, 0.102, 0.16, 0.010), (0.10, 0.10, 0.26, 0.014), (0.17, 0.130, 0.16, 0.010)]:  # fmt: skip
         mist(block, *bar)
-    scallops(block, 0.43)
+    scallops(block, 0.43, 0.034)
     wave(block, rng, (0.98, 0.60), 0.30, -1, 7)
     wave(block, rng, (0.25, 0.64), 0.56, 1, 11)
-    swell(block, rng, 0.60, ["blue", "dark", "light", "dark", "blue", "pale", "dark"], 2.4)
-    seal(block, rng, 0.035, 0.165)
+    swell(block, rng, 0.60, ["blue", "dark", "light", "blue", "dark", "blue", "pale", "dark"], 2.4)
+    seal(block, rng, 0.022, 0.160)
     return printed(canvas, np.asarray(block.image, np.float32) / 255, rng)
 
 
@@ -546,16 +548,15 @@ def rose(canvas, rng):
     window.cut(canvas.x >= 0, 0, cells, pick(cells * 7 % 11, *["deep"] * 6, "sky", "violet", "sky", "violet", "leaf"))
     sector, _, _, r = folds(canvas, center, 60)
     window.cut(r < 0.497, 1, sector, pick(sector, "ruby", "ruby", "gold", "violet", "gold"))
-    window.cut(r < 0.468, 2, sector, "gold")
     small, along, side, r = folds(canvas, center, 24)
-    window.cut(r < 0.459, 3, small * 9 + cells % 9, pick(cells, "deep", "sky", "deep", "deep"))
-    bead = np.hypot(along - 0.434, side)
-    window.cut(bead < 0.019, 4, small, pick(small, "ruby", "leaf"))
-    window.cut(bead < 0.009, 5, small, "gold")
+    window.cut(r < 0.470, 3, small * 9 + cells % 9, pick(cells, "deep", "sky", "deep", "deep"))
+    bead = np.hypot(along - 0.439, side)
+    window.cut(bead < 0.0235, 4, small * 4 + (side > 0) * 2 + (along > 0.439), pick(small, "ruby", "leaf"))
+    window.cut(bead < 0.0115, 5, small, "gold")
     petal, along, side, r = folds(canvas, center, 12)
     window.cut(r < 0.408, 6, petal * 40 + (r / 0.036).astype(int), pick(r / 0.036, "deep", "sky", "deep", "violet"))
     t = np.clip((along - 0.150) / 0.250, 0, 1)
-    half = 0.088 * np.sin(np.pi * t**1.25) ** 0.85
+    half = 0.088 * np.clip(np.sin(np.pi * t**1.25), 0, 1) ** 0.85
     chevron = ((along - 0.75 * np.abs(side)) / 0.030).astype(int)
     window.cut(np.abs(side) < half, 7, petal * 90 + chevron * 2 + (side > 0), pick(petal, "ruby", "gold"))
     inner = np.abs(side) < half * 0.72 - 0.004
@@ -589,25 +590,26 @@ def stained_glass(canvas, rng):
     kinds[piece.ravel()] = window.kind.ravel()
     shades = list(GLASS.values())
     tints = np.array([shades[k][rng.integers(len(shades[k]))] for k in kinds])
-    tints = jitter(rng, tints, 0.035)
+    tints = jitter(rng, tints, 0.045)
 
     thin, thick = border_distance(canvas, piece), border_distance(canvas, window.zone)
     streaks = np.stack([canvas.noise(rng, 26, 3, s) for s in [(5, 1), (1, 5), (2, 2)]])
     streak = np.take_along_axis(streaks, (piece % 3)[None], 0)[0]
     sun = np.exp(-((np.hypot(canvas.x - 0.42, canvas.y - 0.40) / 0.55) ** 2))
-    light = 0.62 + 0.42 * sun + 0.09 * streak + 0.05 * canvas.noise(rng, 90, 2)
-    light *= 0.66 + 0.40 * smoothstep(0, 0.016, thin)  # grime collects along the lead
+    light = 0.80 + 0.48 * sun + 0.15 * streak
+    light *= 0.62 + 0.44 * smoothstep(0, 0.016, thin)  # grime collects along the lead
     image = tints[piece] * light[..., None]
-    image += 0.10 * smoothstep(0.9, 2.4, streak)[..., None]
+    image = lit(image, canvas.noise(rng, 75, 3) + 1.5 * streak, 0.7 / canvas.unit * 1536)  # uneven thickness
     seeds = canvas.noise(rng, 120, 1) > 2.9  # air bubbles
     image += 0.22 * ndimage.gaussian_filter(seeds.astype(np.float32), canvas.unit / 1500)[..., None]
 
-    lead = np.maximum(0.0022 - thin, 0.0042 - thick) * canvas.unit
+    lead = np.maximum(0.0018 - thin, 0.0034 - thick) * canvas.unit
     cover = smoothstep(-0.5, 0.7, lead)
-    came = lit(np.full_like(image, 0.10) + rgb("0c0f16")[0], ndimage.gaussian_filter(np.clip(lead, 0, None) ** 0.5, 0.8), 0.8)
+    round_back = ndimage.gaussian_filter(np.clip(lead, 0, None) ** 0.5, 1.0)
+    came = lit(np.full_like(image, rgb("14151c")[0]), round_back, 1.6) + 0.03 * round_back[..., None]
     image = mix(image, came, cover)
     glow = ndimage.gaussian_filter(image, (canvas.unit / 110, canvas.unit / 110, 0))
-    return image + 0.16 * glow * (1 - 0.4 * image)
+    return image + 0.20 * glow * (1 - 0.5 * image)
 
 
 # -------------------------------------------------------------------------------------- 4. points
@@ -644,11 +646,11 @@ def lakeside(canvas, rng):
     high = np.where(y < shore, y, 2 * shore - y)  # below the shore the lake mirrors what is above
     ripple = 0.006 * canvas.noise(rng, 40, 2, (6, 1)) * smoothstep(shore, 0.6, y)
     tall.x, tall.y = x + ripple, high + ripple
-    scene = Scene(tall, ramp(tall.y / 0.33, rgb("6fa8dc", "9cc7e8", "cfe2e6", "f9e9c4", "fbd3a0")))
+    scene = Scene(tall, ramp(tall.y / 0.33, rgb("4f8fd6", "7fb4e2", "b4d6ea", "f6e3c0", "f9c78e")))
     puffs = tall.noise(rng, 4, 4, (2.2, 1))
     sample = tall.sample(puffs, np.stack([tall.x, np.clip(tall.y, 0, 1)], -1))
-    scene.cover(smoothstep(0.2, 1.1, sample + 1.2 * np.sin(np.pi * tall.y / 0.34) - 0.9), rgb("fff3dc")[0])
-    scene.cover(0.75 * smoothstep(0.5, 1.6, sample + tall.y * 3 - 0.9), rgb("d9b7d4")[0])
+    scene.cover(smoothstep(0.2, 1.1, sample + 1.0 * np.sin(np.pi * tall.y / 0.34) - 1.25), rgb("fff3dc")[0])
+    scene.cover(0.75 * smoothstep(0.5, 1.6, sample + tall.y * 3 - 1.0), rgb("d3aed6")[0])
     ridge = 0.275 - 0.035 * np.sin(4.2 * x + 0.4) - 0.010 * np.sin(11 * x)
     scene.cover(scene.edge(tall.y - ridge), ramp((tall.y - ridge) / 0.07, rgb("8f8cc8", "a9a4d4", "cdbcd8")))
     woods = 0.312 - 0.014 * np.abs(np.sin(17 * x + 2 * np.sin(5 * x))) - 0.010 * np.sin(3 * x + 2)
@@ -689,7 +691,7 @@ def meadow(scene, canvas, rng):
     scene.cover(scene.edge(y - bank), grass)
     shade = smoothstep(0.05, 0.35, 0.30 * patch + (y - 0.665 + 0.05 * np.sin(9 * x)) * 9)
     shade = np.maximum(shade, smoothstep(0, 0.25, blob(canvas, rng, 0.74, 0.60, 0.25, 0.038, 0.25)))
-    scene.cover(scene.edge(y - bank) * shade * 0.93, ramp(0.5 + 0.2 * patch, rgb("1c3a66", "1d5a56", "2f7a4a")))
+    scene.cover(scene.edge(y - bank) * shade * 0.93, ramp(0.5 + 0.24 * patch, rgb("2c2a72", "1c4a78", "1d5f56", "2f7f4a")))
     for sx, foot, size, dress, shadow in [(0.40, 0.672, 0.105, "f4ead8", "7d86c4"), (0.455, 0.680, 0.112, "b23a63", "4a2a6a")]:
         stroller(scene, canvas, sx, foot, size, rgb(dress, shadow))
     for tx, lean, thick in [(0.845, 0.02, 0.021), (0.965, -0.03, 0.015)]:
@@ -733,7 +735,13 @@ def dab(canvas, image, height, starts, colors, radius, rng):
 
 
 def divide(rng, wanted, spread):
-    """For each wanted color a pure pigment, near ones more often: the eye mixes them again."""
+    """For each wanted color a pure pigment, near ones more often: the eye mixes them again.
+
+    Now and then it is a pigment near the opposite color, beside which the wanted one looks stronger.
+    """
+    gray = wanted.mean(-1, keepdims=True)
+    opposed = rng.random((len(wanted), 1)) < 0.07
+    wanted = np.where(opposed, gray - 1.3 * (wanted - gray), wanted)
     gap = ((wanted[:, None] - PIGMENTS) ** 2).sum(-1)
     return PIGMENTS[np.argmax(-gap / spread**2 + rng.gumbel(size=gap.shape), 1)]
 
@@ -753,98 +761,96 @@ def points(canvas, rng):
 # -------------------------------------------------------------------------------------- 5. marbling
 # Paint on water moves by exact formulas: a drop pushes everything outward, a tine drags what is near it.
 # The picture is found backward: for each pixel, undo every move until the drop that colored it turns up.
+# Places are complex numbers here, x + iy, because then to turn is to multiply.
 
-INKS = rgb("16264f", "1f5f7a", "f3e6c8", "b5322b", "e0a03c", "7fb5ad", "f3e6c8", "5c1f3a")
+INKS = rgb("182a5c", "f5e8cc", "1f6f86", "c23a30", "e6a83e", "f5e8cc", "7dbcb2", "6a1f3e")
 
 
-def comb(angle, spacing, pull, sharpness, phase=0.0):
+def comb(angle, spacing, pull, sharpness):
     """Undo a row of tines, `spacing` apart, drawn through the paint in the direction `angle`."""
-    along = np.array([np.cos(angle), np.sin(angle)], np.float32)
-    across = np.array([-along[1], along[0]])
+    along = np.complex64(np.exp(1j * angle))
 
-    def undo(points):
-        offset = points @ across / spacing + phase
+    def undo(places):
+        offset = (places * along.conj()).imag / spacing
         gap = np.abs(offset - np.round(offset)) * 2
-        return points - along * (pull * np.exp(-sharpness * gap))[:, None]
+        return places - along * (pull * np.exp(-sharpness * gap))
 
     return undo
 
 
 def rake(angle, spacing, pull, phase=0.0):
     """Undo tines that are drawn forth and back in turn, which lays the paint in loops."""
-    along = np.array([np.cos(angle), np.sin(angle)], np.float32)
-    across = np.array([-along[1], along[0]])
+    along = np.complex64(np.exp(1j * angle))
 
-    def undo(points):
-        return points - along * (pull * np.sin(TAU * (points @ across / spacing + phase)))[:, None]
+    def undo(places):
+        offset = (places * along.conj()).imag / spacing
+        return places - along * (pull * np.sin(TAU * (offset + phase)))
 
     return undo
 
 
 def swirl(center, reach, twist):
     """Undo a stylus that was stirred around in one place."""
-    center = np.asarray(center, np.float32)
 
-    def undo(points):
-        arm = points - center
-        angle = -twist * np.exp(-((np.linalg.norm(arm, axis=1) / reach) ** 2))
-        cos, sin = np.cos(angle), np.sin(angle)
-        return center + np.stack([cos * arm[:, 0] - sin * arm[:, 1], sin * arm[:, 0] + cos * arm[:, 1]], 1)
+    def undo(places):
+        arm = places - np.complex64(center)
+        return center + arm * np.exp(-1j * twist * np.exp(-((np.abs(arm) / reach) ** 2))).astype(np.complex64)
 
     return undo
+
+
+def rings(rng, place, radius, count, shrink):
+    """Drops let fall on one place, each into the one before, in different inks."""
+    inks = rng.permutation(len(INKS))
+    return [(complex(*place), radius * shrink**n, inks[n]) for n in range(count)]
 
 
 def marbling_moves(canvas, rng):
     """The marbler's work in order: drops as (center, radius, ink), and movements as functions."""
     moves = []
-    order = rng.permutation(len(INKS))
-    for number, start in enumerate(canvas.scatter(rng, 0.105)):
-        radius = rng.uniform(0.030, 0.055)
-        for ring in range(rng.integers(2, 5)):
-            moves.append((start, radius * 0.78**ring, int(order[(number + ring * 3) % len(INKS)])))
-    moves += [rake(0.0, 0.16, 0.10), rake(np.pi / 2, 0.13, 0.07, 0.2)]
-    moves += [comb(np.pi / 2, 0.030, 0.085, 2.5), rake(0.0, 0.47, 0.05, 0.1)]
+    for place in canvas.scatter(rng, 0.100):
+        moves += rings(rng, place, rng.uniform(0.035, 0.065), rng.integers(2, 5), 0.76)
+    moves += [rake(0.0, 0.21, 0.10), rake(np.pi / 2, 0.16, 0.06, 0.2)]
+    moves += [comb(np.pi / 2, 0.036, 0.075, 2.5), rake(0.0, 0.47, 0.05, 0.1)]
     moves += [
-        swirl((0.25, 0.24), 0.150, 2.6),
-        swirl((0.60, 0.47), 0.170, -2.9),
-        swirl((0.22, 0.74), 0.140, 2.4),
-        swirl((0.66, 0.88), 0.100, 2.5),
-        swirl((0.68, 0.10), 0.090, -2.2),
+        swirl(0.25 + 0.24j, 0.150, 2.3),
+        swirl(0.60 + 0.47j, 0.175, -2.5),
+        swirl(0.21 + 0.74j, 0.140, 2.2),
+        swirl(0.66 + 0.88j, 0.100, 2.2),
+        swirl(0.68 + 0.10j, 0.095, -2.0),
     ]
-    for start in canvas.scatter(rng, 0.16):  # a last sprinkling, left as small round stones
+    for place in canvas.scatter(rng, 0.13):  # a last sprinkling, left as small round stones
         if rng.random() < 0.5:
-            radius = rng.uniform(0.006, 0.014)
-            for ring in range(3):
-                moves.append((start, radius * 0.7**ring, int(rng.integers(len(INKS)))))
+            moves += rings(rng, place, rng.uniform(0.006, 0.014), 3, 0.68)
     return moves
 
 
 def marbling(canvas, rng):
     """Turkish marbled paper (ebru): drops of ink on water, raked, combed and stirred."""
     moves = marbling_moves(canvas, rng)
-    points = np.stack([canvas.x, canvas.y], -1).reshape(-1, 2)
-    index = np.arange(len(points))
-    ink, depth = np.zeros(len(points), int), np.ones(len(points), np.float32)
+    places = (canvas.x + 1j * canvas.y).astype(np.complex64).ravel()
+    index = np.arange(places.size)
+    ink, depth = np.zeros(places.size, int), np.full(places.size, 0.5, np.float32)
     for move in reversed(moves):
         if callable(move):
-            points = move(points)
+            places = move(places)
             continue
         center, radius, color = move
-        arm = points - center.astype(np.float32)
-        share = (arm**2).sum(1) / radius**2
+        arm = places - np.complex64(center)
+        share = (arm.real**2 + arm.imag**2) / np.float32(radius**2)
         hit = share < 1
         ink[index[hit]], depth[index[hit]] = color, share[hit]
-        points, index, arm, share = points[~hit], index[~hit], arm[~hit], share[~hit]
-        points = center.astype(np.float32) + arm * np.sqrt(1 - 1 / share)[:, None]
-    pooled = depth.reshape(canvas.shape) ** 3  # pigment collects toward the rim of a drop
-    image = INKS[ink].reshape(*canvas.shape, 3)
-    image = image * (1.06 - 0.22 * pooled)[..., None]
-    return paper(canvas, image, rng, 0.030)
+        if hit.any():
+            index, arm, share = index[~hit], arm[~hit], share[~hit]
+        places = center + arm * np.sqrt(1 - 1 / share)
+    pooled = depth.reshape(canvas.shape) ** 4  # pigment collects toward the rim of a drop
+    image = INKS[ink].reshape(*canvas.shape, 3) * (1.05 - 0.20 * pooled)[..., None]
+    return paper(canvas, image, rng, 0.028)
 
 
 def paper(canvas, image, rng, amount):
     """The tooth of the paper and its cloudiness."""
-    grain = canvas.noise(rng, 190, 2) + 0.6 * canvas.noise(rng, 5, 3)
+    grain = canvas.noise(rng, 190, 2) + 0.7 * canvas.noise(rng, 5, 3)
     return image * (1 + amount * grain)[..., None]
 
 
@@ -1054,6 +1060,327 @@ def mosaic(canvas, rng):
     return lit(mix(grout, image, smoothstep(0.0003, 0.0011, inside)), height, 0.45)
 
 
+# -------------------------------------------------------------------------------------- 7. hatching
+
+PAPER, INK, RUST = rgb("f3e7cb", "1d1f2e", "b5432a")
+
+
+class Drawing:
+    """What a pen drawing needs to know of each pixel: the thing, its darkness, its ink, and its hatching."""
+
+    def __init__(self, canvas):
+        self.canvas = canvas
+        self.thing = np.zeros(canvas.shape, int)
+        self.dark, self.red = np.zeros(canvas.shape, np.float32), np.zeros(canvas.shape, np.float32)
+        self.first, self.second = np.zeros(canvas.shape, np.float32), np.zeros(canvas.shape, np.float32)
+        self.count = 0
+
+    def cover(self, where, dark, first, second, red=0.0):
+        """A thing in front of all earlier ones; lines run where `first` (then `second`) is constant."""
+        self.count += 1
+        self.thing[where] = self.count
+        for name, value in [("dark", dark), ("first", first), ("second", second), ("red", red)]:
+            getattr(self, name)[where] = np.broadcast_to(value, self.canvas.shape)[where]
+
+    def face(self, points, dark, angle, red=0.0):
+        """A flat side of a house, hatched straight."""
+        x, y = self.canvas.x, self.canvas.y
+        lines = [x * np.sin(a) - y * np.cos(a) for a in (angle, angle + 1.05)]
+        self.cover(self.canvas.mask(points) > 0.5, dark, *lines, red)
+
+
+def house(drawing, rng, x, foot, wide, tall, deep):
+    """A gabled house lit from the left."""
+    apex, rise = np.array([x + wide / 2, foot - tall - 0.55 * wide]), np.array([deep, -0.30 * deep])
+    left, right = np.array([x, foot - tall]), np.array([x + wide, foot - tall])
+    base = np.array([x + wide, foot])
+    drawing.face([base, right, right + rise, base + rise], 0.78, 1.35)
+    eave = np.array([0.10 * wide, 0.10 * wide])
+    drawing.face([right + eave, apex, apex + rise, right + rise + eave], 0.66, 1.1, 1.0)
+    drawing.face([(x, foot), left, apex, right, base], 0.10 + 0.12 * rng.random(), 1.5)
+    drawing.face([left + eave * [-1, 1], apex, apex + (0, 0.13 * wide), left + eave * [-1, 2.2]], 0.30, 0.9, 1.0)
+    drawing.face([right + eave, apex, apex + (0, 0.13 * wide), right + eave * [1, 2.2]], 0.55, 0.9, 1.0)
+    for column in (0.22, 0.62):
+        for row in np.arange(0.2, 0.75, 0.42 * wide / tall):
+            if rng.random() < 0.8:
+                corner = np.array([x + column * wide, foot - tall + row * tall])
+                box = np.array([(0, 0), (0.17, 0), (0.17, 0.26), (0, 0.26)]) * wide
+                drawing.face(corner + box, 1.0, 0.2)
+    window = right + rise * 0.45 + (0, 0.30 * tall)
+    drawing.face([window, window + rise * 0.22, window + rise * 0.22 + (0, 0.28 * wide), window + (0, 0.28 * wide)], 1.0, 0.2)
+
+
+def tower(drawing, x, foot, wide, tall):
+    """A round tower with a pointed cap."""
+    canvas = drawing.canvas
+    across = (canvas.x - x) / wide
+    body = (np.abs(across) < 1) & (canvas.y < foot) & (canvas.y > foot - tall)
+    bend = 0.25 * wide * np.sqrt(np.clip(1 - across**2, 0, 1))
+    drawing.cover(body, 0.30 + 0.55 * across, canvas.y - bend, canvas.x)
+    for spot in (0.25, 0.55):
+        drawing.face([(x - 0.3 * wide, foot - tall + spot * tall + dy * wide) for dy in (0, 0.8)] + [(x + 0.1 * wide, foot - tall + spot * tall + dy * wide) for dy in (0.8, 0)], 1, 0.2)
+    cap = (foot - tall - canvas.y) / (2.6 * wide)
+    cone = (cap > -0.05) & (np.abs(across) < 1.22 * (1 - cap))
+    drawing.cover(cone, 0.42 + 0.5 * across / np.maximum(1 - cap, 0.05), canvas.x + 0.4 * (x - canvas.x) * cap, canvas.y - bend, 1.0)
+
+
+def cypress(drawing, rng, x, foot, wide, tall):
+    """A dark flame of a tree, hatched in strokes that sweep upward."""
+    canvas = drawing.canvas
+    t = np.clip((foot - canvas.y) / tall, 0, 1)
+    sway = 0.10 * wide * np.sin(9 * t + 40 * x)
+    across = (canvas.x - x - sway) / wide
+    edge = np.sin(np.pi * t**0.62) ** 0.75 + 0.10 * canvas.noise(rng, 60, 2)
+    where = (np.abs(across) < edge) & (t > 0) & (t < 0.995)
+    drawing.cover(where, 0.74 + 0.30 * across, canvas.x * 0.9 + 0.25 * np.sin(14 * t + 3 * across) * wide, 0.6 * canvas.x + 0.8 * canvas.y)
+
+
+def bush(drawing, rng, x, y, size):
+    """A round tree of curling scribbles on a short trunk."""
+    canvas = drawing.canvas
+    drawing.face([(x - 0.12 * size, y), (x + 0.12 * size, y), (x + 0.16 * size, y + 1.35 * size), (x - 0.16 * size, y + 1.35 * size)], 0.85, 1.4)
+    dx, dy = (canvas.x - x) / size, (canvas.y - y) / size
+    rough = canvas.noise(rng, 0.9 / size, 3)
+    where = np.hypot(dx, dy) < 1 + 0.09 * rough
+    curls = size * np.hypot(dx + 0.5 + 0.25 * rough, dy + 0.5 + 0.25 * np.roll(rough, 40))
+    drawing.cover(where, 0.50 + 0.34 * (dx + dy) + 0.16 * rough, curls, canvas.x - canvas.y)
+
+
+def cloud(drawing, rng, x, y, size):
+    """Piled-up round heads, hatched along their undersides."""
+    canvas = drawing.canvas
+    heads = rng.uniform([-1.5, -0.25], [1.5, 0.25], (11, 2)) * size + (x, y)
+    for cx, cy in heads[np.argsort(heads[:, 1])]:
+        radius = size * rng.uniform(0.32, 0.55) * (1 - 0.25 * abs(cx - x) / size)
+        dx, dy = (canvas.x - cx) / radius, (canvas.y - cy) / radius
+        drawing.cover((np.hypot(dx, dy) < 1) & (canvas.y < y + 0.32 * size), 0.10 + 0.42 * (0.7 * dx + 0.7 * dy), radius * np.hypot(dx + 0.6, dy + 0.6), canvas.x - canvas.y)
+
+
+def hill_town(canvas, rng):
+    drawing, x, y = Drawing(canvas), canvas.x, canvas.y
+    soft = canvas.noise(rng, 4, 3)
+    away = np.hypot(x - 0.21, y - 0.20)
+    push = 0.045 * np.exp(-((away / 0.16) ** 2)) * np.sign(y - 0.2) * np.minimum(1, np.abs(y - 0.2) * 20)
+    drawing.cover(x >= 0, 0.72 - 1.0 * y - 0.50 * np.exp(-((away / 0.17) ** 2)) + 0.09 * soft, y - push + 0.008 * np.sin(9 * x + 3) , x * 0.5 + y * 0.85)
+    drawing.cover(away < 0.098, 0.48 + 0.12 * np.cos(TAU * away / 0.035), away, x + y, 1.0)
+    for spot in [(0.78, 0.10, 0.075), (0.40, 0.085, 0.045), (0.07, 0.33, 0.055)]:
+        cloud(drawing, rng, *spot)
+    far = 0.46 - 0.05 * np.sin(4 * x + 0.7) - 0.02 * np.sin(11 * x)
+    drawing.cover(y > far, 0.36 + 0.2 * np.sin(11 * x + 1) + 0.05 * soft, 0.7 * x + 0.7 * (y - far), 0.7 * x - 0.7 * y)
+    hill = 0.70 - 0.38 * np.exp(-(((x - 0.62) / 0.21) ** 2)) - 0.04 * np.sin(6 * x)
+    drawing.cover(y > hill, 0.30 + 1.1 * (x - 0.62) + 0.1 * soft, y - 0.75 * hill, x)
+    town(drawing, rng)
+    return fields(drawing, rng)
+
+
+def town(drawing, rng):
+    """Houses from the top of the hill downward, each row in front of the one before and larger."""
+    tower(drawing, 0.640, 0.36, 0.021, 0.150)
+    for number, foot in enumerate(np.linspace(0.355, 0.600, 8)):
+        half = 0.055 + 0.030 * number
+        wide = 0.034 + 0.0030 * number
+        x = 0.615 - half - 0.5 * wide * (number % 2)
+        while x < 0.615 + half:
+            tall = wide * rng.uniform(0.9, 1.7)
+            drop = 0.45 * ((x - 0.60) / half) ** 2 * 0.1
+            house(drawing, rng, x, foot + drop + rng.uniform(-0.008, 0.008), wide, tall, wide * rng.uniform(0.7, 1.3))
+            x += wide * rng.uniform(1.7, 2.4)
+            if rng.random() < 0.30:
+                cypress(drawing, rng, x - 0.15 * wide, foot + drop + 0.012, 0.30 * wide, wide * rng.uniform(1.6, 2.4))
+        if number == 3:
+            tower(drawing, 0.515, foot + 0.02, 0.017, 0.095)
+
+
+def fields(drawing, rng):
+    """Ploughed slopes, a road, and trees in front of the town."""
+    canvas, x, y = drawing.canvas, drawing.canvas.x, drawing.canvas.y
+    soft = canvas.noise(rng, 5, 3)
+    slopes = [(0.600 - 0.03 * np.sin(5 * x + 2.4), 0.34, 0.55), (0.640 + 0.05 * np.sin(4.2 * x + 0.3), 0.46, -0.5), (0.700 - 0.06 * np.sin(3.6 * x + 0.9), 0.40, 0.8)]
+    for number, (top, dark, lean) in enumerate(slopes):
+        rows = (y - top) * (1 + 0.0 * x) + lean * 0.10 * x * (1 + 6 * (y - top))
+        drawing.cover(y > top, dark + 0.22 * np.sin(TAU * rows / 0.030) + 1.6 * (y - top - 0.05) + 0.08 * soft, rows, x * 0.8 + y * 0.6 * lean)
+        if number == 0:
+            for spot in [(0.30, 0.600, 0.020), (0.345, 0.612, 0.026), (0.93, 0.56, 0.026), (0.885, 0.575, 0.018)]:
+                bush(drawing, rng, *spot)
+        if number == 1:
+            for spot in [(0.07, 0.615, 0.034), (0.145, 0.635, 0.026), (0.79, 0.585, 0.03), (0.60, 0.60, 0.02)]:
+                bush(drawing, rng, *spot)
+            for spot in [(0.215, 0.70, 0.020, 0.20), (0.255, 0.71, 0.016, 0.15), (0.43, 0.665, 0.013, 0.11)]:
+                cypress(drawing, rng, *spot)
+    for spot in [(0.900, 0.765, 0.030, 0.36), (0.955, 0.79, 0.024, 0.27), (0.845, 0.76, 0.017, 0.18)]:
+        cypress(drawing, rng, *spot)
+    return drawing
+
+
+def pen(canvas, rng, lines, spacing, pressure):
+    """Ink of a set of lines: where `lines` passes multiples of `spacing`, as thick as the pressure says."""
+    wobble = 0.10 * canvas.noise(rng, 26, 2) + 0.04 * canvas.noise(rng, 120, 1)
+    number = lines / spacing + wobble
+    line = np.round(number).astype(int)
+    habits = ndimage.gaussian_filter1d(rng.standard_normal((257, 512)), 5, axis=1, mode="wrap") * 3
+    along = ((canvas.x + 0.61 * canvas.y) * 330).astype(int)
+    hand = habits[line % 257, along % 512]  # each line presses, fades and breaks in its own places
+    half = 0.34 * np.clip(pressure + 0.13 * hand, 0, 1) ** 0.8
+    off = np.abs(number - line) * spacing
+    return smoothstep(0.55, -0.55, (off - half * spacing) * canvas.unit) * (half > 0.045)
+
+
+def hatching(canvas, rng):
+    """Pen and ink: a walled town on a hill under a red sun, in hatching, cross-hatching and a thin wash."""
+    drawing = hill_town(canvas, rng)
+    dark = np.clip(drawing.dark, 0, 1.1)
+    ink = pen(canvas, rng, drawing.first, 0.0072, smoothstep(0.02, 1.15, dark))
+    ink = np.maximum(ink, pen(canvas, rng, drawing.second, 0.0078, 0.8 * smoothstep(0.46, 1.2, dark)))
+    cross = 0.6 * drawing.first - 0.8 * drawing.second
+    ink = np.maximum(ink, pen(canvas, rng, cross, 0.0070, 0.75 * smoothstep(0.70, 1.25, dark)))
+    outline = border_distance(canvas, drawing.thing) - 0.0011 - 0.0005 * canvas.noise(rng, 18, 2)
+    outline = smoothstep(0.6, -0.6, outline * canvas.unit)
+
+    stain = canvas.noise(rng, 3, 4)
+    image = PAPER * (1 + 0.022 * stain + 0.020 * canvas.noise(rng, 210, 2))[..., None]
+    tint = np.where(drawing.red[..., None] > 0.5, rgb("d98a5a")[0], rgb("b9a98a")[0])
+    wash = np.clip(0.15 + 0.55 * dark + 0.08 * stain, 0, 1) * (0.35 + 0.35 * drawing.red)
+    image = image * mix(np.ones(3, np.float32), tint / PAPER, wash)
+    image = mix(image, mix(INK, RUST, drawing.red), 0.90 * ink)
+    return mix(image, INK, 0.92 * outline)
+
+
+# -------------------------------------------------------------------------------------- 8. geometric
+
+WASHES = {
+    "black": "1b1a22", "blue": "1f3f93", "sky": "5fa3c9", "teal": "1e8a86", "yellow": "f2b92c", "orange": "e8792b",
+    "red": "cc2f2a", "pink": "e79a96", "violet": "5b3a7e", "sand": "e6cf9f", "mist": "b9cbd0", "green": "7fa04a",
+}  # fmt: skip
+WASHES = {name: rgb(code)[0] for name, code in WASHES.items()}
+
+
+class Watercolor:
+    """Transparent color on paper: washes darken each other, settle in the grain, and pool at their edges."""
+
+    def __init__(self, canvas, rng):
+        self.canvas, self.rng = canvas, rng
+        self.image = rgb("f8efdb")[0] * (1 + 0.02 * canvas.noise(rng, 4, 3))[..., None]
+        self.cloud, self.grain = canvas.noise(rng, 5, 4), canvas.noise(rng, 150, 3)
+        self.quiver = canvas.noise(rng, 30, 3)
+
+    def wash(self, inside, name, strength=0.9, fade=None):
+        """Lay a wash where `inside` (the distance from the shape's edge) is positive."""
+        shift = tuple(self.rng.integers(0, self.canvas.shape))
+        cloud, quiver = (np.roll(field, shift, (0, 1)) for field in (self.cloud, self.quiver))
+        inside = inside + 0.0009 * quiver
+        cover = smoothstep(-0.0007, 0.0007, inside)
+        pooled = np.exp(-np.clip(inside, 0, 1) / 0.0035)
+        density = strength * (0.84 + 0.10 * cloud + 0.055 * self.grain + 0.24 * pooled)
+        if fade is not None:
+            density = density * (0.25 + 0.75 * np.clip(fade, 0, 1))
+        self.image *= 1 - (np.clip(density, 0, 1.12) * cover)[..., None] * (1 - WASHES[name])
+
+    def disc(self, center, radius, *paint, **more):
+        self.wash(radius - distance(self.canvas, *center), *paint, **more)
+
+    def ring(self, center, radius, width, *paint, turn_from=None, turn_by=None, **more):
+        """A ring, or the part of it from one angle over another (in turns)."""
+        inside = width / 2 - np.abs(distance(self.canvas, *center) - radius)
+        if turn_from is not None:
+            turns = np.arctan2(self.canvas.y - center[1], self.canvas.x - center[0]) / TAU - turn_from
+            off = np.abs((turns - turn_by / 2 + 0.5) % 1 - 0.5) - turn_by / 2
+            inside = np.minimum(inside, -off * TAU * radius)
+        self.wash(inside, *paint, **more)
+
+    def shape(self, corners, *paint, **more):
+        """A convex polygon, corners in clockwise order as seen (y points down)."""
+        corners = np.asarray(corners, float)
+        inside = np.full(self.canvas.shape, 9.0, np.float32)
+        for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, 0), strict=True):
+            length = np.hypot(bx - ax, by - ay)
+            side = ((bx - ax) * (self.canvas.y - ay) - (by - ay) * (self.canvas.x - ax)) / length
+            inside = np.minimum(inside, side)
+        self.wash(inside, *paint, **more)
+
+    def bar(self, start, end, width, *paint, taper=1.0, **more):
+        """A straight stroke, `taper` times as wide at its end."""
+        start, end = np.asarray(start, float), np.asarray(end, float)
+        along = (end - start) / np.linalg.norm(end - start)
+        across = np.array([-along[1], along[0]]) * width / 2
+        self.shape([start - across, end - across * taper, end + across * taper, start + across], *paint, **more)
+
+
+def grounds(art):
+    """Large pale areas that cover the sheet."""
+    x, y = art.canvas.x, art.canvas.y
+    art.shape([(-0.1, -0.1), (0.9, -0.1), (0.9, 0.16), (-0.1, 0.62)], "pink", 0.42, fade=1.1 - y)
+    art.shape([(-0.1, 0.62), (0.9, 0.16), (0.9, 1.1), (-0.1, 1.1)], "mist", 0.75, fade=0.4 + y * 0.6)
+    art.shape([(-0.1, 0.70), (0.42, 0.44), (0.62, 1.1), (-0.1, 1.1)], "sand", 0.95, fade=x + 0.5)
+    art.shape([(0.52, -0.1), (0.9, -0.1), (0.9, 0.52), (0.64, 0.44)], "yellow", 0.55, fade=1.0 - y)
+
+
+def geometric(canvas, rng):
+    """An abstract watercolor: overlapping circles, arcs, bars and triangles that almost fall over."""
+    art = Watercolor(canvas, rng)
+    grounds(art)
+    art.disc((0.275, 0.285), 0.235, "orange", 0.55, fade=1.15 - distance(canvas, 0.275, 0.285) * 3)
+    art.disc((0.275, 0.285), 0.178, "blue", 0.92)
+    art.disc((0.262, 0.272), 0.118, "violet", 0.75)
+    art.disc((0.248, 0.258), 0.062, "black", 0.95)
+    art.ring((0.248, 0.258), 0.150, 0.006, "yellow", 0.8)
+    art.disc((0.560, 0.640), 0.168, "yellow", 0.95, fade=1.25 - canvas.y)
+    art.disc((0.655, 0.545), 0.105, "red", 0.85)
+    art.disc((0.668, 0.532), 0.046, "violet", 0.85)
+    art.shape([(0.36, 0.40), (0.545, 0.905), (0.075, 0.83)], "teal", 0.80, fade=1.5 - canvas.y)
+    art.shape([(0.60, 0.06), (0.745, 0.43), (0.435, 0.36)], "sky", 0.85)
+    art.shape([(0.655, 0.19), (0.705, 0.345), (0.565, 0.315)], "red", 0.85)
+    for number, name in enumerate(["violet", "red", "orange", "yellow", "teal", "blue"]):
+        art.ring((0.80, 1.0), 0.10 + 0.030 * number, 0.022, name, 0.85, turn_from=-0.5, turn_by=0.27)
+    for number, name in enumerate(["teal", "sky", "pink", "orange", "red"]):
+        art.ring((0.0, 0.60), 0.045 + 0.024 * number, 0.016, name, 0.85, turn_from=-0.25, turn_by=0.5)
+    checker(art, (0.105, 0.875), -0.12)
+    bars(art)
+    beads(art)
+    tooth = canvas.noise(rng, 190, 2)
+    return lit(art.image * (1 + 0.012 * tooth)[..., None], tooth, 0.10)
+
+
+def bars(art):
+    """Black beams, colored laths, and fans of fine lines that tie the whole together."""
+    art.bar((0.03, 0.77), (0.775, 0.085), 0.020, "black", 0.97, taper=0.35)
+    art.bar((0.10, 0.06), (0.66, 0.955), 0.012, "black", 0.95, taper=0.5)
+    art.bar((0.02, 0.455), (0.79, 0.515), 0.010, "blue", 0.9)
+    for number in range(9):
+        art.bar((0.455, 0.47), (0.80, 0.70 + 0.035 * number), 0.0022, "black", 0.9)
+    for number in range(6):
+        shift = 0.020 * number
+        art.bar((0.40 + shift, 0.025), (0.47 + shift, 0.215), 0.0075, ["red", "black", "teal"][number % 3], 0.9)
+    for number in range(7):
+        height = 0.035 + 0.014 * number
+        art.bar((0.03, height), (0.16 - 0.012 * number, height), 0.0045, "black", 0.9)
+    art.ring((0.560, 0.640), 0.205, 0.004, "black", 0.95, turn_from=0.02, turn_by=0.52)
+    art.ring((0.275, 0.285), 0.262, 0.0035, "black", 0.95, turn_from=0.30, turn_by=0.45)
+    art.ring((0.36, 0.66), 0.090, 0.010, "red", 0.9, turn_from=0.1, turn_by=0.5)
+    art.ring((0.36, 0.66), 0.060, 0.0035, "black", 0.95)
+
+
+def checker(art, corner, angle):
+    """A tilted board of squares."""
+    colors = ["black", "yellow", "red", "mist", "blue", "orange", "black", "teal"]
+    for row in range(5):
+        for column in range(7):
+            if (row + column) % 2 == 0:
+                square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) + (column, row)
+                art.shape(turn(square * 0.025, angle) + corner, colors[(row * 3 + column) % 8], 0.9)
+
+
+def beads(art):
+    """Small discs in rows, shrinking as they go."""
+    for number in range(9):
+        radius = 0.017 * 0.86**number
+        art.disc((0.46 + 0.036 * number - 0.0015 * number**2, 0.435 - 0.018 * number), radius, ["red", "black", "yellow"][number % 3], 0.92)
+    for row in range(4):
+        for column in range(5 - row):
+            art.disc((0.075 + 0.030 * column + 0.015 * row, 0.985 - 0.026 * row - 0.02), 0.0075, "black" if (row + column) % 2 else "red", 0.92)
+    for x, y, radius, name in [(0.70, 0.80, 0.040, "pink"), (0.715, 0.79, 0.020, "black"), (0.10, 0.17, 0.030, "teal"), (0.115, 0.16, 0.013, "yellow"), (0.47, 0.945, 0.030, "green"), (0.745, 0.05, 0.026, "violet")]:
+        art.disc((x, y), radius, name, 0.88)
+
+
 # -------------------------------------------------------------------------------------- the registry
 
 
@@ -1073,6 +1400,8 @@ PICTURES = {
     "points": Picture(points, 1, 0.75, 1886),
     "marbling": Picture(marbling, 0.8, 1, 1595),
     "mosaic": Picture(mosaic, 1, 1, 79),
+    "hatching": Picture(hatching, 1, 0.75, 1513),
+    "geometric": Picture(geometric, 0.8, 1, 1923),
 }
 
 
