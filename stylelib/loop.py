@@ -37,12 +37,14 @@ class Step:
         losses: name → value, of exactly this image; `"total"` is what is minimized.
         image: (1, 3, H, W), a copy, clamped to [0, 1]; None where steps are kept only for their losses.
         steps: how many steps were asked for, for progress bars.
+        shape: (H, W), which changes from scale to scale.
     """
 
     index: int
     losses: dict[str, float]
     image: Tensor | None
     steps: int
+    shape: tuple[int, int]
 
 
 def optimize(
@@ -93,7 +95,8 @@ def optimize(
         before = pixels.detach().clamp(0, 1)  # a copy: the losses belong to the pixels before the update
         with _first_step_scaled(solver, pixels.numel(), index):
             solver.step(closure)
-        step = Step(index, {name: loss.item() for name, loss in seen.items()}, before, steps)
+        losses = {name: loss.item() for name, loss in seen.items()}
+        step = Step(index, losses, before, steps, tuple(before.shape[-2:]))
         if _lost(step, best):
             yield from _give_up(step, best)
             return

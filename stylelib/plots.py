@@ -7,6 +7,7 @@ import io
 import math
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import ipywidgets as widgets
 from IPython.display import display
@@ -42,16 +43,17 @@ def pictures(images: Mapping[str, Tensor], columns: int | None = None, height: f
     return figure
 
 
-def loss_curves(history: Sequence[Step], boundaries: Sequence[int] = ()) -> Figure:
+def loss_curves(history: Sequence[Step]) -> Figure:
     """Total, content and style loss of each step, on a logarithmic scale; dotted lines where a new scale begins."""
     figure = Figure(figsize=(7.5, 3.4), layout="constrained")
     axis = figure.subplots()
     for name, line in CURVES.items():
         if name in history[0].losses:
             axis.plot([step.index for step in history], [step.losses[name] for step in history], line, label=name)
-    for boundary in boundaries:
-        axis.axvline(boundary, color="gray", linestyle=":", linewidth=1)
-    axis.set(xlabel="step (one evaluation each)", ylabel="loss, unweighted (total: weighted)", yscale="log")
+    for before, after in pairwise(history):
+        if before.shape != after.shape:
+            axis.axvline(after.index, color="gray", linestyle=":", linewidth=1)
+    axis.set(xlabel="step (one evaluation each)", ylabel="loss", yscale="log")
     axis.legend()
     axis.grid(alpha=0.3)
     return figure

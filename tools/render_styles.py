@@ -219,8 +219,8 @@ def night_scene(canvas, rng):
     for cx, cy, radius, sense in LIGHTS:
         reach = 2.1 * radius + 0.022
         stream += sense * 0.16 * reach * np.exp(-((distance(canvas, cx, cy) / reach) ** 2))
-    for cx, cy, reach, sense in [(0.53, 0.36, 0.10, -1), (0.22, 0.34, 0.085, -1), (0.77, 0.40, 0.06, 1)]:
-        stream += sense * 0.15 * reach * np.exp(-((distance(canvas, cx, cy) / reach) ** 2))
+    for cx, cy, reach, sense in [(0.555, 0.335, 0.115, -1), (0.235, 0.325, 0.090, -1), (0.77, 0.37, 0.07, 1)]:
+        stream += sense * 0.19 * reach * np.exp(-((distance(canvas, cx, cy) / reach) ** 2))
     down, across = np.gradient(stream)
     angle = np.arctan2(-across, down)
 
@@ -246,8 +246,9 @@ def land(canvas, rng, region, tone, angle):
     far = 0.435 - 0.045 * np.sin(5.2 * x + 0.6) - 0.018 * np.sin(13 * x + 2)
     middle = 0.500 + 0.030 * np.sin(6.5 * x + 2.6) + 0.010 * np.sin(15 * x)
     field = 0.610 + 0.050 * np.cos(4.4 * x - 1.1)
-    river_x = 0.47 + 0.10 * np.sin(20 * (y - 0.40)) * (y - 0.45) / 0.1
-    river = np.abs(x - river_x) < 0.012 + 0.42 * np.clip(y - 0.49, 0, 1)
+    down = np.clip(y - middle - 0.004, 0, 1)  # how far below the crest of the hills
+    river_x = 0.53 + 0.060 * np.sin(46 * down + 2.4) - 0.55 * down
+    river = (down > 0) & (np.abs(x - river_x) < 0.004 + 0.36 * down)
     bands = canvas.noise(rng, 5, 3)
 
     def cover(where, number, light, direction):
@@ -259,16 +260,21 @@ def land(canvas, rng, region, tone, angle):
     cover(y > far, 3, 0.85 - 7 * (y - far) + 0.10 * bands, slope + 0.9 * np.sin(9 * x + 18 * y))
     slope = np.arctan(np.gradient(middle[0], 1 / canvas.unit))
     furrow = 0.5 + 0.5 * np.sin(TAU * (y - middle) * 26 + 3 * np.sin(8 * x))
-    cover(y > middle, 4, 0.78 - 2.9 * (y - middle) + 0.34 * (furrow - 0.5) + 0.06 * bands, slope + 0.35 * np.sin(14 * x))
+    cover(
+        y > middle, 4, 0.78 - 2.9 * (y - middle) + 0.34 * (furrow - 0.5) + 0.06 * bands, slope + 0.35 * np.sin(14 * x)
+    )
     for cx, cy, radius in TREES:
         d = distance(canvas, cx, cy) + 0.1 * radius * bands
         toward_moon = ((x - cx) * 0.5 - (y - cy)) / radius
         swirl = np.arctan2(y - cy, x - cx) + np.pi / 2 + 0.5
         cover((d < radius) & (y > 0.4), 5, 0.38 + 0.42 * toward_moon, swirl)
-    cover(river & (y > middle + 0.012), 6, 0.42 + 0.40 * np.cos(TAU * 24 * (y + 0.01 * bands)) * np.exp(-(((x - river_x) / 0.07) ** 2)) + 0.1 * bands, 0.12 * np.sin(60 * y + 9 * x))
+    gleam = np.cos(TAU * 26 * (y + 0.008 * bands)) * np.exp(-(((x - river_x) / 0.06) ** 2))
+    cover(river, 6, 0.45 + 0.42 * gleam + 0.1 * bands, 0.12 * np.sin(60 * y + 9 * x))
     rows = np.arctan2(0.36 - y, 0.52 - x) + np.pi
     wind = rows + 0.55 * np.sin(7 * x + 5 * y) + 0.12 * bands
-    cover(y > field + 0.012 * np.sin(30 * x), 7, 0.62 + 0.24 * np.sin(np.arctan2(y - 0.36, x - 0.52) * 34 + bands * 0.6) + 0.10 * bands - 1.2 * (y - field - 0.06), wind)
+    furrow = np.sin(np.arctan2(y - 0.36, x - 0.52) * 30 + 0.9 * bands)
+    light = 0.64 + 0.30 * furrow + 0.13 * bands - 1.7 * (y - field - 0.05)
+    cover(y > field + 0.010 * np.sin(30 * x), 7, light, wind)
     return region, tone, angle
 
 
@@ -280,8 +286,17 @@ NIGHT = [
     rgb("0c2a3a", "12504f", "2a7a5b", "78a24e", "c3c65a"),  # hills
     rgb("081c26", "0f3a38", "1f6045", "5d9445", "b8c457"),  # trees
     rgb("10215c", "1c4a94", "3a8cba", "a9d4bf", "fbe08a"),  # river
-    rgb("5f2a17", "a5521a", "d9882a", "f2bd45", "fbe38c"),  # field
+    rgb("3a1f3f", "7f3a1c", "c2701f", "e8a233", "f6cf5a", "fdeaa0"),  # field
 ]
+
+
+# A stroke in a hundred or so of another color, against the grain of the rest.
+SPARKS = {
+    0: rgb("f3d98b", "8a86c9"),
+    3: rgb("c58fb4", "86b9c9"),
+    4: rgb("e8a33a", "2b4f8f"),
+    7: rgb("c8352b", "5f8f3f"),
+}
 
 
 def flow_strokes(canvas, rng):
@@ -290,7 +305,11 @@ def flow_strokes(canvas, rng):
     image, height = np.zeros((*canvas.shape, 3), np.float32), np.zeros(canvas.shape, np.float32)
     for number, scale in enumerate(NIGHT):  # the underpainting, which shows where strokes leave gaps
         image[region == number] = 0.8 * ramp(tone[region == number] - 0.15, scale)
-    for length, width, spread, cover in [(0.085, 0.020, 0.06, 0.75), (0.065, 0.0125, 0.10, 0.6), (0.042, 0.0085, 0.13, 0.85)]:
+    for length, width, spread, cover in [
+        (0.085, 0.020, 0.06, 0.75),
+        (0.065, 0.0125, 0.10, 0.6),
+        (0.042, 0.0085, 0.13, 0.85),
+    ]:
         spacing = max(width * cover, 2.5 / canvas.unit)
         starts = canvas.scatter(rng, spacing)
         small = np.isin(canvas.sample(region, starts), [1, 2, 5])
@@ -301,6 +320,9 @@ def flow_strokes(canvas, rng):
         colors = np.zeros((len(starts), 2, 3), np.float32)
         for number, scale in enumerate(NIGHT):
             colors[kind == number] = ramp(both[kind == number], scale)
+            odd = (kind == number) & (rng.random(len(kind)) < 0.035)
+            if number in SPARKS and width < 0.018:
+                colors[odd] = SPARKS[number][rng.integers(2, size=(odd.sum(), 1))]
         brush(canvas, image, height, region, angle, starts, colors, length, width, rng)
     return lit(image, ndimage.gaussian_filter(height, 0.7), 1.1)
 
@@ -314,8 +336,27 @@ PRINT = {
 PRINT = {name: rgb(code)[0] for name, code in PRINT.items()}
 
 # A curling wave in its own coordinates (y up): its back and its hollow face both run from the water to the tip.
-BACK = [(-2.3, -0.55), (-1.30, 0.00), (-0.80, 0.28), (-0.45, 0.60), (-0.12, 0.90), (0.28, 1.04), (0.62, 0.95), (0.80, 0.68)]
-FACE = [(1.9, -0.30), (1.15, -0.14), (0.66, 0.00), (0.30, 0.15), (0.10, 0.36), (0.08, 0.58), (0.24, 0.76), (0.50, 0.80), (0.80, 0.68)]
+BACK = [
+    (-2.3, -0.55),
+    (-1.30, 0.00),
+    (-0.80, 0.28),
+    (-0.45, 0.60),
+    (-0.12, 0.90),
+    (0.28, 1.04),
+    (0.62, 0.95),
+    (0.80, 0.68),
+]
+FACE = [
+    (1.9, -0.30),
+    (1.15, -0.14),
+    (0.66, 0.00),
+    (0.30, 0.15),
+    (0.10, 0.36),
+    (0.08, 0.58),
+    (0.24, 0.76),
+    (0.50, 0.80),
+    (0.80, 0.68),
+]
 
 
 class Block:
@@ -405,7 +446,15 @@ def wave(block, rng, foot, size, facing, stripes=7):
 
 def scallops(block, top, radius):
     """Rows of overlapping fans, the old pattern of a calm sea."""
-    rings = [(1, "line"), (0.94, "foam"), (0.84, "dark"), (0.66, "light"), (0.54, "blue"), (0.34, "pale"), (0.22, "dark")]
+    rings = [
+        (1, "line"),
+        (0.94, "foam"),
+        (0.84, "dark"),
+        (0.66, "light"),
+        (0.54, "blue"),
+        (0.34, "pale"),
+        (0.22, "dark"),
+    ]
     for row in range(int((block.canvas.bottom - top) / (0.5 * radius)) + 1):
         for x in np.arange(-radius * (row % 2), 1.1, 2 * radius):
             for share, ink in rings:
@@ -537,7 +586,12 @@ def roundel(window, canvas, center, radius, zone, petals, outer, inner, heart):
     """A small round window: a rim, petals, and a heart."""
     sector, along, _, r = folds(canvas, center, petals)
     window.cut(r < radius, zone, sector, outer)
-    window.cut(np.abs(_) < 0.42 * radius * np.sin(np.pi * np.clip((along / radius - 0.2) / 0.66, 0, 1)), zone, 100 + sector, inner)
+    window.cut(
+        np.abs(_) < 0.42 * radius * np.sin(np.pi * np.clip((along / radius - 0.2) / 0.66, 0, 1)),
+        zone,
+        100 + sector,
+        inner,
+    )
     window.cut(r < 0.30 * radius, zone, 200, heart)
 
 
@@ -572,7 +626,9 @@ def rose(canvas, rng):
     window.cut(r < 0.152, 11, ring, pick(ring, "deep", "sky", "violet"))
     petal, along, side, r = folds(canvas, center, 8)
     half = 0.050 * np.sin(np.pi * np.clip(along / 0.150, 0, 1) ** 1.2)
-    window.cut(np.abs(side) < half, 12, petal * 30 + ((along - np.abs(side)) / 0.032).astype(int), pick(petal, "gold", "pearl"))
+    window.cut(
+        np.abs(side) < half, 12, petal * 30 + ((along - np.abs(side)) / 0.032).astype(int), pick(petal, "gold", "pearl")
+    )
     window.cut(np.abs(side) < half * 0.5, 13, petal * 30 + (along / 0.05).astype(int), pick(petal, "ruby", "sky"))
     window.cut(r < 0.040, 14, folds(canvas, center, 6)[0], "leaf")
     window.cut(r < 0.022, 15, 0, "pearl")
@@ -654,7 +710,10 @@ def lakeside(canvas, rng):
     ridge = 0.275 - 0.035 * np.sin(4.2 * x + 0.4) - 0.010 * np.sin(11 * x)
     scene.cover(scene.edge(tall.y - ridge), ramp((tall.y - ridge) / 0.07, rgb("8f8cc8", "a9a4d4", "cdbcd8")))
     woods = 0.312 - 0.014 * np.abs(np.sin(17 * x + 2 * np.sin(5 * x))) - 0.010 * np.sin(3 * x + 2)
-    scene.cover(scene.edge(tall.y - woods), ramp(np.sin(23 * x) * 0.3 + 0.5 - (tall.y - woods) * 12 + 0.3, rgb("1f5a62", "2c8a5e", "8cb84a", "e8c452")))
+    scene.cover(
+        scene.edge(tall.y - woods),
+        ramp(np.sin(23 * x) * 0.3 + 0.5 - (tall.y - woods) * 12 + 0.3, rgb("1f5a62", "2c8a5e", "8cb84a", "e8c452")),
+    )
     for cx, size in [(0.30, 0.014), (0.345, 0.011), (0.56, 0.012), (0.16, 0.010)]:
         wall = np.maximum(np.abs(tall.x - cx) - size, np.abs(tall.y - 0.325) - size * 0.8)
         scene.cover(scene.edge(-wall, 0.002), rgb("fff0d2")[0])
@@ -663,7 +722,9 @@ def lakeside(canvas, rng):
     for cx, size in [(0.235, 0.10), (0.44, 0.062), (0.075, 0.05)]:
         sail(scene, cx, size, shore)
     scene.canvas = canvas
-    water = ramp((y - shore) / 0.3 + 0.12 * canvas.noise(rng, 30, 3, (5, 1)), rgb("8fc3dc", "4f94d0", "2a62b4", "2b4f9e"))
+    water = ramp(
+        (y - shore) / 0.3 + 0.12 * canvas.noise(rng, 30, 3, (5, 1)), rgb("8fc3dc", "4f94d0", "2a62b4", "2b4f9e")
+    )
     scene.cover((y > shore) * (0.45 + 0.25 * smoothstep(0, 0.3, y - shore)), water)
     glitter = smoothstep(0.9, 1.8, canvas.noise(rng, 55, 2, (6, 1)) + 1.1 * np.exp(-(((x - 0.50) / 0.10) ** 2)))
     scene.cover((y > shore) * glitter * 0.9, rgb("fff0b8")[0])
@@ -691,18 +752,31 @@ def meadow(scene, canvas, rng):
     scene.cover(scene.edge(y - bank), grass)
     shade = smoothstep(0.05, 0.35, 0.30 * patch + (y - 0.665 + 0.05 * np.sin(9 * x)) * 9)
     shade = np.maximum(shade, smoothstep(0, 0.25, blob(canvas, rng, 0.74, 0.60, 0.25, 0.038, 0.25)))
-    scene.cover(scene.edge(y - bank) * shade * 0.93, ramp(0.5 + 0.24 * patch, rgb("2c2a72", "1c4a78", "1d5f56", "2f7f4a")))
-    for sx, foot, size, dress, shadow in [(0.40, 0.672, 0.105, "f4ead8", "7d86c4"), (0.455, 0.680, 0.112, "b23a63", "4a2a6a")]:
+    scene.cover(
+        scene.edge(y - bank) * shade * 0.93, ramp(0.5 + 0.24 * patch, rgb("2c2a72", "1c4a78", "1d5f56", "2f7f4a"))
+    )
+    for sx, foot, size, dress, shadow in [
+        (0.40, 0.672, 0.105, "f4ead8", "7d86c4"),
+        (0.455, 0.680, 0.112, "b23a63", "4a2a6a"),
+    ]:
         stroller(scene, canvas, sx, foot, size, rgb(dress, shadow))
     for tx, lean, thick in [(0.845, 0.02, 0.021), (0.965, -0.03, 0.015)]:
         trunk = thick * (1 + 1.6 * smoothstep(0.55, 0.64, y)) - np.abs(x - tx - lean * (0.6 - y))
         light = smoothstep(0.3, -0.8, (x - tx - lean * (0.6 - y)) / thick)
         scene.cover(scene.edge(trunk) * (y < 0.625), mix(rgb("3a2358")[0], rgb("e58a4a")[0], light * 0.9))
     leaves = canvas.noise(rng, 24, 3)
-    for cx, cy, wide, high in [(0.95, 0.03, 0.30, 0.15), (0.80, 0.11, 0.19, 0.11), (0.97, 0.22, 0.17, 0.13), (0.69, 0.05, 0.13, 0.07), (0.86, 0.27, 0.12, 0.07)]:
+    for cx, cy, wide, high in [
+        (0.95, 0.03, 0.30, 0.15),
+        (0.80, 0.11, 0.19, 0.11),
+        (0.97, 0.22, 0.17, 0.13),
+        (0.69, 0.05, 0.13, 0.07),
+        (0.86, 0.27, 0.12, 0.07),
+    ]:
         inside = blob(canvas, rng, cx, cy, wide, high)
         sun = 0.40 + 0.9 * ((cx - x) / wide - (y - cy) / high) * 0.45 + 0.16 * leaves
-        scene.cover(scene.edge(inside, 0.05), ramp(sun, rgb("16264f", "14524a", "2c7a48", "86b43c", "dfd55a", "fbe58a")))
+        scene.cover(
+            scene.edge(inside, 0.05), ramp(sun, rgb("16264f", "14524a", "2c7a48", "86b43c", "dfd55a", "fbe58a"))
+        )
     return scene.color
 
 
@@ -898,16 +972,24 @@ def fish(pavement, canvas, heading, back, side, belly, fin):
     along = ((np.arctan2(dy, dx) - heading + np.pi) % TAU - np.pi) / 1.02  # the head is at 1
     out = r - 0.212
     half = 0.074 * np.clip(1 - np.abs(along - 0.22) ** 2.1 / (0.80 + 0.36 * (along < 0.22)), 0, 1) ** 0.8 + 0.006
-    half *= (along > -0.90) & (along < 1.0)
+    half = np.where((along > -0.90) & (along < 1.02), half, 0)
     spread = 0.085 * np.clip((-0.72 - along) / 0.42, 0, 1) ** 0.8
     tail = (along < -0.74) & (np.abs(out) < spread) & (along > -1.18 + 0.9 * (spread - np.abs(out)))
-    dorsal = (out > 0) & (out < half + 0.036 * np.clip(np.sin(np.pi * (along + 0.42) / 0.95), 0, 1) ** 0.6) & (np.abs(along - 0.05) < 0.47)
-    ventral = (out < 0) & (-out < half + 0.030 * np.clip(np.sin(np.pi * (along + 0.30) / 0.45), 0, 1)) & (np.abs(along + 0.07) < 0.22)
+    dorsal = (
+        (out > 0)
+        & (out < half + 0.036 * np.clip(np.sin(np.pi * (along + 0.42) / 0.95), 0, 1) ** 0.6)
+        & (np.abs(along - 0.05) < 0.47)
+    )
+    ventral = (
+        (out < 0)
+        & (-out < half + 0.030 * np.clip(np.sin(np.pi * (along + 0.30) / 0.45), 0, 1))
+        & (np.abs(along + 0.07) < 0.22)
+    )
     rays = np.floor((along * 22 + out * 60)) % 2 == 0
     pavement.cut(tail | dorsal | ventral, fin[0])
     pavement.cut((tail | dorsal | ventral) & rays, fin[1])
     pavement.cut(np.abs(out) < half, "night")
-    inner = half - 0.0095
+    inner = np.where(along < 0.985, half - 0.0095, 0)
     pavement.cut((np.abs(out) < inner), belly)
     level = out / np.maximum(inner, 1e-6)
     pavement.cut((np.abs(out) < inner) & (level > -0.42), side)
@@ -945,7 +1027,11 @@ def braid(pavement, canvas):
     phase = (along - 0.14) / 0.72 * 9  # the strands cross wherever this is whole
     middle = (along > 0.125) & (along < 0.875) & (edge > 0.024) & (edge < 0.118)
     steep = np.sqrt(1 + (0.0255 * np.pi * 9 / 0.72 * np.cos(np.pi * phase)) ** 2)
-    for sign, core, part in [(1, "clay", middle), (-1, "teal", middle), (1, "clay", middle & (np.round(phase) % 2 == 0))]:
+    for sign, core, part in [
+        (1, "clay", middle),
+        (-1, "teal", middle),
+        (1, "clay", middle & (np.round(phase) % 2 == 0)),
+    ]:
         off = np.abs(across - sign * 0.0255 * np.sin(np.pi * phase)) / steep
         pavement.cut(part & (off < 0.0160), "cream")
         pavement.cut(part & (off < 0.0058), core)
@@ -1107,7 +1193,9 @@ def house(drawing, rng, x, foot, wide, tall, deep):
                 box = np.array([(0, 0), (0.17, 0), (0.17, 0.26), (0, 0.26)]) * wide
                 drawing.face(corner + box, 1.0, 0.2)
     window = right + rise * 0.45 + (0, 0.30 * tall)
-    drawing.face([window, window + rise * 0.22, window + rise * 0.22 + (0, 0.28 * wide), window + (0, 0.28 * wide)], 1.0, 0.2)
+    drawing.face(
+        [window, window + rise * 0.22, window + rise * 0.22 + (0, 0.28 * wide), window + (0, 0.28 * wide)], 1.0, 0.2
+    )
 
 
 def tower(drawing, x, foot, wide, tall):
@@ -1118,10 +1206,21 @@ def tower(drawing, x, foot, wide, tall):
     bend = 0.25 * wide * np.sqrt(np.clip(1 - across**2, 0, 1))
     drawing.cover(body, 0.30 + 0.55 * across, canvas.y - bend, canvas.x)
     for spot in (0.25, 0.55):
-        drawing.face([(x - 0.3 * wide, foot - tall + spot * tall + dy * wide) for dy in (0, 0.8)] + [(x + 0.1 * wide, foot - tall + spot * tall + dy * wide) for dy in (0.8, 0)], 1, 0.2)
+        drawing.face(
+            [(x - 0.3 * wide, foot - tall + spot * tall + dy * wide) for dy in (0, 0.8)]
+            + [(x + 0.1 * wide, foot - tall + spot * tall + dy * wide) for dy in (0.8, 0)],
+            1,
+            0.2,
+        )
     cap = (foot - tall - canvas.y) / (2.6 * wide)
     cone = (cap > -0.05) & (np.abs(across) < 1.22 * (1 - cap))
-    drawing.cover(cone, 0.42 + 0.5 * across / np.maximum(1 - cap, 0.05), canvas.x + 0.4 * (x - canvas.x) * cap, canvas.y - bend, 1.0)
+    drawing.cover(
+        cone,
+        0.42 + 0.5 * across / np.maximum(1 - cap, 0.05),
+        canvas.x + 0.4 * (x - canvas.x) * cap,
+        canvas.y - bend,
+        1.0,
+    )
 
 
 def cypress(drawing, rng, x, foot, wide, tall):
@@ -1130,45 +1229,74 @@ def cypress(drawing, rng, x, foot, wide, tall):
     t = np.clip((foot - canvas.y) / tall, 0, 1)
     sway = 0.10 * wide * np.sin(9 * t + 40 * x)
     across = (canvas.x - x - sway) / wide
-    edge = np.sin(np.pi * t**0.62) ** 0.75 + 0.10 * canvas.noise(rng, 60, 2)
+    edge = np.clip(np.sin(np.pi * t**0.62), 0, 1) ** 0.75 + 0.10 * canvas.noise(rng, 60, 2)
     where = (np.abs(across) < edge) & (t > 0) & (t < 0.995)
-    drawing.cover(where, 0.74 + 0.30 * across, canvas.x * 0.9 + 0.25 * np.sin(14 * t + 3 * across) * wide, 0.6 * canvas.x + 0.8 * canvas.y)
+    drawing.cover(
+        where,
+        0.74 + 0.30 * across,
+        canvas.x * 0.9 + 0.25 * np.sin(14 * t + 3 * across) * wide,
+        0.6 * canvas.x + 0.8 * canvas.y,
+    )
 
 
 def bush(drawing, rng, x, y, size):
     """A round tree of curling scribbles on a short trunk."""
     canvas = drawing.canvas
-    drawing.face([(x - 0.12 * size, y), (x + 0.12 * size, y), (x + 0.16 * size, y + 1.35 * size), (x - 0.16 * size, y + 1.35 * size)], 0.85, 1.4)
+    drawing.face(
+        [
+            (x - 0.12 * size, y),
+            (x + 0.12 * size, y),
+            (x + 0.16 * size, y + 1.35 * size),
+            (x - 0.16 * size, y + 1.35 * size),
+        ],
+        0.85,
+        1.4,
+    )
     dx, dy = (canvas.x - x) / size, (canvas.y - y) / size
     rough = canvas.noise(rng, 0.9 / size, 3)
-    where = np.hypot(dx, dy) < 1 + 0.09 * rough
-    curls = size * np.hypot(dx + 0.5 + 0.25 * rough, dy + 0.5 + 0.25 * np.roll(rough, 40))
-    drawing.cover(where, 0.50 + 0.34 * (dx + dy) + 0.16 * rough, curls, canvas.x - canvas.y)
+    leaves = canvas.noise(rng, 3.5 / size, 1)
+    where = np.hypot(dx, dy) < 1 + 0.08 * rough + 0.06 * leaves
+    curls = size * np.hypot(dx + 0.6 + 0.12 * rough, dy + 0.6 + 0.08 * leaves)
+    drawing.cover(where, 0.54 + 0.36 * (dx + dy) + 0.12 * rough + 0.10 * leaves, curls, canvas.x - canvas.y)
 
 
 def cloud(drawing, rng, x, y, size):
-    """Piled-up round heads, hatched along their undersides."""
+    """Piled-up round heads over a flat foot, hatched on their lower right."""
     canvas = drawing.canvas
-    heads = rng.uniform([-1.5, -0.25], [1.5, 0.25], (11, 2)) * size + (x, y)
-    for cx, cy in heads[np.argsort(heads[:, 1])]:
-        radius = size * rng.uniform(0.32, 0.55) * (1 - 0.25 * abs(cx - x) / size)
-        dx, dy = (canvas.x - cx) / radius, (canvas.y - cy) / radius
-        drawing.cover((np.hypot(dx, dy) < 1) & (canvas.y < y + 0.32 * size), 0.10 + 0.42 * (0.7 * dx + 0.7 * dy), radius * np.hypot(dx + 0.6, dy + 0.6), canvas.x - canvas.y)
+    for height in (0.75, 0.40, 0.08):
+        for shift in np.arange(-1.5, 1.51, 0.5) * (1 - 0.55 * height):
+            radius = size * (0.52 - 0.14 * abs(shift)) * rng.uniform(0.85, 1.2)
+            dx = (canvas.x - x - size * (shift + rng.normal(0, 0.08))) / radius
+            dy = (canvas.y - y + size * height * (1 - 0.25 * shift**2)) / radius
+            head = (np.hypot(dx, dy) < 1 + 0.03 * canvas.noise(rng, 40, 1)) & (canvas.y < y + 0.12 * size)
+            dark = 0.02 + 0.55 * np.clip(0.6 * dx + 0.8 * dy, 0, 1) + 0.25 * (0.4 - height)
+            drawing.cover(head, dark, radius * np.hypot(dx + 0.7, dy + 0.7), canvas.x - canvas.y)
 
 
 def hill_town(canvas, rng):
+    """The whole scene from back to front: sky and sun, clouds, far hills, the town, fields and trees."""
     drawing, x, y = Drawing(canvas), canvas.x, canvas.y
     soft = canvas.noise(rng, 4, 3)
     away = np.hypot(x - 0.21, y - 0.20)
-    push = 0.045 * np.exp(-((away / 0.16) ** 2)) * np.sign(y - 0.2) * np.minimum(1, np.abs(y - 0.2) * 20)
-    drawing.cover(x >= 0, 0.72 - 1.0 * y - 0.50 * np.exp(-((away / 0.17) ** 2)) + 0.09 * soft, y - push + 0.008 * np.sin(9 * x + 3) , x * 0.5 + y * 0.85)
-    drawing.cover(away < 0.098, 0.48 + 0.12 * np.cos(TAU * away / 0.035), away, x + y, 1.0)
-    for spot in [(0.78, 0.10, 0.075), (0.40, 0.085, 0.045), (0.07, 0.33, 0.055)]:
+    bulge = 0.060 * np.exp(-((away / 0.19) ** 2)) * np.tanh((y - 0.2) * 14)
+    sky = 0.78 - 1.1 * y - 0.62 * np.exp(-((away / 0.20) ** 2)) + 0.10 * soft
+    drawing.cover(
+        x >= 0,
+        np.maximum(sky, 0.06 + 0.05 * soft),
+        y - bulge + 0.010 * np.sin(8 * x + 3) + 0.004 * np.sin(21 * x + 20 * y),
+        0.8 * x + 0.6 * y,
+    )
+    drawing.cover(away < 0.098, 0.52 + 0.14 * np.cos(TAU * away / 0.035), away, x + y, 1.0)
+    for spot in [(0.815, 0.150, 0.090), (0.435, 0.090, 0.052), (0.055, 0.345, 0.060), (0.98, 0.29, 0.06)]:
         cloud(drawing, rng, *spot)
-    far = 0.46 - 0.05 * np.sin(4 * x + 0.7) - 0.02 * np.sin(11 * x)
-    drawing.cover(y > far, 0.36 + 0.2 * np.sin(11 * x + 1) + 0.05 * soft, 0.7 * x + 0.7 * (y - far), 0.7 * x - 0.7 * y)
+    far = 0.44 - 0.05 * np.sin(4 * x + 0.7) - 0.02 * np.sin(11 * x)
+    drawing.cover(y > far, 0.42 + 0.24 * np.sin(11 * x + 1) + 0.06 * soft, 0.7 * x + 0.7 * (y - far), 0.7 * x - 0.7 * y)
+    near = 0.50 - 0.03 * np.sin(7 * x + 2.2) - 0.015 * np.sin(17 * x)
+    drawing.cover(
+        y > near, 0.50 + 0.24 * np.sin(14 * x + 2) + 0.06 * soft, 0.8 * x - 0.6 * (y - near), 0.6 * x + 0.8 * y
+    )
     hill = 0.70 - 0.38 * np.exp(-(((x - 0.62) / 0.21) ** 2)) - 0.04 * np.sin(6 * x)
-    drawing.cover(y > hill, 0.30 + 1.1 * (x - 0.62) + 0.1 * soft, y - 0.75 * hill, x)
+    drawing.cover(y > hill, 0.40 + 1.1 * (x - 0.62) + 0.1 * soft, y - 0.75 * hill, x)
     town(drawing, rng)
     return fields(drawing, rng)
 
@@ -1192,35 +1320,42 @@ def town(drawing, rng):
 
 
 def fields(drawing, rng):
-    """Ploughed slopes, a road, and trees in front of the town."""
-    canvas, x, y = drawing.canvas, drawing.canvas.x, drawing.canvas.y
-    soft = canvas.noise(rng, 5, 3)
-    slopes = [(0.600 - 0.03 * np.sin(5 * x + 2.4), 0.34, 0.55), (0.640 + 0.05 * np.sin(4.2 * x + 0.3), 0.46, -0.5), (0.700 - 0.06 * np.sin(3.6 * x + 0.9), 0.40, 0.8)]
-    for number, (top, dark, lean) in enumerate(slopes):
-        rows = (y - top) * (1 + 0.0 * x) + lean * 0.10 * x * (1 + 6 * (y - top))
-        drawing.cover(y > top, dark + 0.22 * np.sin(TAU * rows / 0.030) + 1.6 * (y - top - 0.05) + 0.08 * soft, rows, x * 0.8 + y * 0.6 * lean)
-        if number == 0:
-            for spot in [(0.30, 0.600, 0.020), (0.345, 0.612, 0.026), (0.93, 0.56, 0.026), (0.885, 0.575, 0.018)]:
-                bush(drawing, rng, *spot)
-        if number == 1:
-            for spot in [(0.07, 0.615, 0.034), (0.145, 0.635, 0.026), (0.79, 0.585, 0.03), (0.60, 0.60, 0.02)]:
-                bush(drawing, rng, *spot)
-            for spot in [(0.215, 0.70, 0.020, 0.20), (0.255, 0.71, 0.016, 0.15), (0.43, 0.665, 0.013, 0.11)]:
-                cypress(drawing, rng, *spot)
-    for spot in [(0.900, 0.765, 0.030, 0.36), (0.955, 0.79, 0.024, 0.27), (0.845, 0.76, 0.017, 0.18)]:
+    """Ploughed slopes, vineyards and trees in front of the town."""
+    x, y = drawing.canvas.x, drawing.canvas.y
+    soft = drawing.canvas.noise(rng, 5, 3)
+    slopes = [
+        (0.600 - 0.03 * np.sin(5 * x + 2.4), 0.46, 0.35),
+        (0.640 + 0.05 * np.sin(4.2 * x + 0.3), 0.56, -0.30),
+        (0.700 - 0.06 * np.sin(3.6 * x + 0.9), 0.50, 0.45),
+    ]
+    trees = [
+        [(0.30, 0.590, 0.022), (0.345, 0.605, 0.030), (0.93, 0.55, 0.028), (0.885, 0.570, 0.020), (0.24, 0.60, 0.018)],
+        [(0.07, 0.605, 0.036), (0.145, 0.630, 0.028), (0.79, 0.585, 0.030), (0.60, 0.610, 0.022), (0.55, 0.615, 0.016)],
+        [(0.50, 0.70, 0.022), (0.66, 0.655, 0.026), (0.70, 0.665, 0.020)],
+    ]
+    for (top, dark, lean), bushes in zip(slopes, trees, strict=True):
+        rows = (y - top) * (1 + 1.5 * (y - top)) + lean * 0.12 * x
+        ridges = 0.30 * np.sin(TAU * rows / (0.020 + 0.06 * (top.mean() - 0.58)))
+        drawing.cover(
+            y > top, dark + ridges + 2.2 * (y - top - 0.05) + 0.08 * soft, rows, 0.8 * x + 0.6 * y * np.sign(lean)
+        )
+        for spot in bushes:
+            bush(drawing, rng, *spot)
+    for spot in [(0.215, 0.71, 0.020, 0.22), (0.255, 0.72, 0.016, 0.16), (0.43, 0.69, 0.013, 0.12),
+                 (0.900, 0.765, 0.030, 0.38), (0.955, 0.79, 0.024, 0.28), (0.845, 0.76, 0.017, 0.19)]:  # fmt: skip
         cypress(drawing, rng, *spot)
     return drawing
 
 
 def pen(canvas, rng, lines, spacing, pressure):
     """Ink of a set of lines: where `lines` passes multiples of `spacing`, as thick as the pressure says."""
-    wobble = 0.10 * canvas.noise(rng, 26, 2) + 0.04 * canvas.noise(rng, 120, 1)
+    wobble = 0.09 * canvas.noise(rng, 20, 2) + 0.03 * canvas.noise(rng, 110, 1)
     number = lines / spacing + wobble
     line = np.round(number).astype(int)
     habits = ndimage.gaussian_filter1d(rng.standard_normal((257, 512)), 5, axis=1, mode="wrap") * 3
     along = ((canvas.x + 0.61 * canvas.y) * 330).astype(int)
     hand = habits[line % 257, along % 512]  # each line presses, fades and breaks in its own places
-    half = 0.34 * np.clip(pressure + 0.13 * hand, 0, 1) ** 0.8
+    half = 0.34 * np.clip(pressure * (1 + 0.28 * hand), 0, 1) ** 0.8
     off = np.abs(number - line) * spacing
     return smoothstep(0.55, -0.55, (off - half * spacing) * canvas.unit) * (half > 0.045)
 
@@ -1229,17 +1364,17 @@ def hatching(canvas, rng):
     """Pen and ink: a walled town on a hill under a red sun, in hatching, cross-hatching and a thin wash."""
     drawing = hill_town(canvas, rng)
     dark = np.clip(drawing.dark, 0, 1.1)
-    ink = pen(canvas, rng, drawing.first, 0.0072, smoothstep(0.02, 1.15, dark))
-    ink = np.maximum(ink, pen(canvas, rng, drawing.second, 0.0078, 0.8 * smoothstep(0.46, 1.2, dark)))
-    cross = 0.6 * drawing.first - 0.8 * drawing.second
-    ink = np.maximum(ink, pen(canvas, rng, cross, 0.0070, 0.75 * smoothstep(0.70, 1.25, dark)))
+    ink = pen(canvas, rng, drawing.first, 0.0058, smoothstep(-0.22, 1.15, dark))
+    ink = np.maximum(ink, pen(canvas, rng, drawing.second, 0.0060, 0.8 * smoothstep(0.46, 1.2, dark)))
+    third = 0.75 * drawing.first - 0.75 * drawing.second
+    ink = np.maximum(ink, pen(canvas, rng, third, 0.0058, 0.7 * smoothstep(0.72, 1.25, dark)))
     outline = border_distance(canvas, drawing.thing) - 0.0011 - 0.0005 * canvas.noise(rng, 18, 2)
     outline = smoothstep(0.6, -0.6, outline * canvas.unit)
 
     stain = canvas.noise(rng, 3, 4)
     image = PAPER * (1 + 0.022 * stain + 0.020 * canvas.noise(rng, 210, 2))[..., None]
-    tint = np.where(drawing.red[..., None] > 0.5, rgb("d98a5a")[0], rgb("b9a98a")[0])
-    wash = np.clip(0.15 + 0.55 * dark + 0.08 * stain, 0, 1) * (0.35 + 0.35 * drawing.red)
+    tint = np.where(drawing.red[..., None] > 0.5, rgb("d98a5a")[0], rgb("b09a74")[0])
+    wash = np.clip(0.05 + 0.75 * dark + 0.08 * stain, 0, 1) * (0.55 + 0.25 * drawing.red)
     image = image * mix(np.ones(3, np.float32), tint / PAPER, wash)
     image = mix(image, mix(INK, RUST, drawing.red), 0.90 * ink)
     return mix(image, INK, 0.92 * outline)
@@ -1260,20 +1395,28 @@ class Watercolor:
     def __init__(self, canvas, rng):
         self.canvas, self.rng = canvas, rng
         self.image = rgb("f8efdb")[0] * (1 + 0.02 * canvas.noise(rng, 4, 3))[..., None]
-        self.cloud, self.grain = canvas.noise(rng, 5, 4), canvas.noise(rng, 150, 3)
-        self.quiver = canvas.noise(rng, 30, 3)
+        self.paper = self.image.copy()
+        self.grain = canvas.noise(rng, 220, 2)
+        self.clouds = [canvas.noise(rng, 6, 5) for _ in range(4)]
+        self.quivers = [canvas.noise(rng, 30, 3) for _ in range(3)]
+        self.laid = 0
 
     def wash(self, inside, name, strength=0.9, fade=None):
         """Lay a wash where `inside` (the distance from the shape's edge) is positive."""
-        shift = tuple(self.rng.integers(0, self.canvas.shape))
-        cloud, quiver = (np.roll(field, shift, (0, 1)) for field in (self.cloud, self.quiver))
-        inside = inside + 0.0009 * quiver
+        self.laid += 1
+        cloud, quiver = self.clouds[self.laid % 4], self.quivers[self.laid % 3]
+        inside = inside + 0.0008 * quiver
         cover = smoothstep(-0.0007, 0.0007, inside)
         pooled = np.exp(-np.clip(inside, 0, 1) / 0.0035)
-        density = strength * (0.84 + 0.10 * cloud + 0.055 * self.grain + 0.24 * pooled)
+        density = strength * (0.86 + 0.10 * cloud + 0.050 * self.grain + 0.24 * pooled)
         if fade is not None:
             density = density * (0.25 + 0.75 * np.clip(fade, 0, 1))
         self.image *= 1 - (np.clip(density, 0, 1.12) * cover)[..., None] * (1 - WASHES[name])
+
+    def reserve(self, center, radius, share=0.85):
+        """Keep a disc of the paper nearly white, as masking fluid does, so that what follows shines."""
+        inside = radius - distance(self.canvas, *center)
+        self.image = mix(self.image, self.paper, share * smoothstep(-0.002, 0.002, inside))
 
     def disc(self, center, radius, *paint, **more):
         self.wash(radius - distance(self.canvas, *center), *paint, **more)
@@ -1308,36 +1451,43 @@ class Watercolor:
 def grounds(art):
     """Large pale areas that cover the sheet."""
     x, y = art.canvas.x, art.canvas.y
-    art.shape([(-0.1, -0.1), (0.9, -0.1), (0.9, 0.16), (-0.1, 0.62)], "pink", 0.42, fade=1.1 - y)
-    art.shape([(-0.1, 0.62), (0.9, 0.16), (0.9, 1.1), (-0.1, 1.1)], "mist", 0.75, fade=0.4 + y * 0.6)
-    art.shape([(-0.1, 0.70), (0.42, 0.44), (0.62, 1.1), (-0.1, 1.1)], "sand", 0.95, fade=x + 0.5)
-    art.shape([(0.52, -0.1), (0.9, -0.1), (0.9, 0.52), (0.64, 0.44)], "yellow", 0.55, fade=1.0 - y)
+    art.shape([(-0.1, -0.1), (0.525, -0.1), (0.645, 0.44), (0.42, 0.44), (-0.1, 0.70)], "pink", 0.62, fade=1.15 - y)
+    art.shape([(0.525, -0.1), (0.9, -0.1), (0.9, 0.52), (0.645, 0.44)], "yellow", 0.72, fade=1.1 - y)
+    art.shape([(0.42, 0.44), (0.645, 0.44), (0.9, 0.52), (0.9, 1.1), (0.62, 1.1)], "sky", 0.48, fade=0.2 + y * 0.7)
+    art.shape([(-0.1, 0.70), (0.42, 0.44), (0.62, 1.1), (-0.1, 1.1)], "sand", 0.85, fade=x + 0.6)
 
 
 def geometric(canvas, rng):
     """An abstract watercolor: overlapping circles, arcs, bars and triangles that almost fall over."""
     art = Watercolor(canvas, rng)
     grounds(art)
-    art.disc((0.275, 0.285), 0.235, "orange", 0.55, fade=1.15 - distance(canvas, 0.275, 0.285) * 3)
+    art.disc((0.275, 0.285), 0.235, "orange", 0.75, fade=1.25 - distance(canvas, 0.275, 0.285) * 3)
+    art.reserve((0.275, 0.285), 0.178)
     art.disc((0.275, 0.285), 0.178, "blue", 0.92)
-    art.disc((0.262, 0.272), 0.118, "violet", 0.75)
+    art.disc((0.262, 0.272), 0.118, "violet", 0.60)
     art.disc((0.248, 0.258), 0.062, "black", 0.95)
-    art.ring((0.248, 0.258), 0.150, 0.006, "yellow", 0.8)
-    art.disc((0.560, 0.640), 0.168, "yellow", 0.95, fade=1.25 - canvas.y)
-    art.disc((0.655, 0.545), 0.105, "red", 0.85)
+    art.reserve((0.235, 0.245), 0.022)
+    art.disc((0.235, 0.245), 0.022, "red", 0.95)
+    art.reserve((0.560, 0.640), 0.168)
+    art.disc((0.560, 0.640), 0.168, "yellow", 0.98, fade=1.45 - canvas.y)
+    art.disc((0.655, 0.545), 0.105, "red", 0.90)
     art.disc((0.668, 0.532), 0.046, "violet", 0.85)
-    art.shape([(0.36, 0.40), (0.545, 0.905), (0.075, 0.83)], "teal", 0.80, fade=1.5 - canvas.y)
-    art.shape([(0.60, 0.06), (0.745, 0.43), (0.435, 0.36)], "sky", 0.85)
-    art.shape([(0.655, 0.19), (0.705, 0.345), (0.565, 0.315)], "red", 0.85)
+    art.shape([(0.36, 0.40), (0.545, 0.905), (0.075, 0.83)], "teal", 0.85, fade=1.5 - canvas.y)
+    art.reserve((0.605, 0.285), 0.075, 0.6)
+    art.shape([(0.60, 0.06), (0.745, 0.43), (0.435, 0.36)], "sky", 0.95)
+    art.shape([(0.655, 0.19), (0.705, 0.345), (0.565, 0.315)], "red", 0.90)
     for number, name in enumerate(["violet", "red", "orange", "yellow", "teal", "blue"]):
         art.ring((0.80, 1.0), 0.10 + 0.030 * number, 0.022, name, 0.85, turn_from=-0.5, turn_by=0.27)
     for number, name in enumerate(["teal", "sky", "pink", "orange", "red"]):
         art.ring((0.0, 0.60), 0.045 + 0.024 * number, 0.016, name, 0.85, turn_from=-0.25, turn_by=0.5)
-    checker(art, (0.105, 0.875), -0.12)
+    checker(art, (0.165, 0.862), -0.12)
     bars(art)
     beads(art)
     tooth = canvas.noise(rng, 190, 2)
-    return lit(art.image * (1 + 0.012 * tooth)[..., None], tooth, 0.10)
+    return lit(art.image * (1 + 0.012 * tooth)[..., None], tooth, 0.03)
+
+
+SAILS = ["red", "violet", "teal", "orange", "blue"]
 
 
 def bars(art):
@@ -1350,6 +1500,12 @@ def bars(art):
     for number in range(6):
         shift = 0.020 * number
         art.bar((0.40 + shift, 0.025), (0.47 + shift, 0.215), 0.0075, ["red", "black", "teal"][number % 3], 0.9)
+    for number in range(5):  # a flight of chevrons, and beside it a row of sails
+        top = np.array([0.205 + 0.030 * number, 0.775 - 0.004 * number])
+        art.bar(top + (0, 0.030), top, 0.005, "black", 0.95)
+        art.bar(top, top + (0.020, 0.036), 0.005, "black", 0.95)
+        foot = np.array([0.742 - 0.003 * number, 0.160 + 0.052 * number])
+        art.shape([foot - (0, 0.050 - 0.005 * number), foot + (0.030, 0), foot - (0.004, 0)], SAILS[number], 0.9)
     for number in range(7):
         height = 0.035 + 0.014 * number
         art.bar((0.03, height), (0.16 - 0.012 * number, height), 0.0045, "black", 0.9)
@@ -1373,11 +1529,25 @@ def beads(art):
     """Small discs in rows, shrinking as they go."""
     for number in range(9):
         radius = 0.017 * 0.86**number
-        art.disc((0.46 + 0.036 * number - 0.0015 * number**2, 0.435 - 0.018 * number), radius, ["red", "black", "yellow"][number % 3], 0.92)
+        art.disc(
+            (0.46 + 0.036 * number - 0.0015 * number**2, 0.435 - 0.018 * number),
+            radius,
+            ["red", "black", "yellow"][number % 3],
+            0.92,
+        )
     for row in range(4):
         for column in range(5 - row):
-            art.disc((0.075 + 0.030 * column + 0.015 * row, 0.985 - 0.026 * row - 0.02), 0.0075, "black" if (row + column) % 2 else "red", 0.92)
-    for x, y, radius, name in [(0.70, 0.80, 0.040, "pink"), (0.715, 0.79, 0.020, "black"), (0.10, 0.17, 0.030, "teal"), (0.115, 0.16, 0.013, "yellow"), (0.47, 0.945, 0.030, "green"), (0.745, 0.05, 0.026, "violet")]:
+            art.disc(
+                (0.030 + 0.027 * column, 0.965 - 0.027 * row), 0.0075, "black" if (row + column) % 2 else "red", 0.92
+            )
+    for x, y, radius, name in [
+        (0.70, 0.80, 0.040, "pink"),
+        (0.715, 0.79, 0.020, "black"),
+        (0.10, 0.17, 0.030, "teal"),
+        (0.115, 0.16, 0.013, "yellow"),
+        (0.47, 0.945, 0.030, "green"),
+        (0.745, 0.05, 0.026, "violet"),
+    ]:
         art.disc((x, y), radius, name, 0.88)
 
 
@@ -1438,7 +1608,9 @@ def main() -> None:
         image = render(name)
         path = arguments.out / f"{name}.jpg"
         save(image, path)
-        print(f"{name:14} {image.shape[1]}x{image.shape[0]} {path.stat().st_size / 1000:.0f} kB {time.perf_counter() - start:.1f} s")
+        print(
+            f"{name:14} {image.shape[1]}x{image.shape[0]} {path.stat().st_size / 1000:.0f} kB {time.perf_counter() - start:.1f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,180 @@
+"""Backbones: the right feature maps under the right names, and one clear sentence when something is missing."""
+
+import socket
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from stylelib.backbones import SLIM_WEIGHTS, BackboneError, load_backbone, weights_file
+
+VGG_RELUS = [1, 3, 6, 8, 11, 13, 15, 17, 20, 22, 24, 26, 29]  # indices in torchvision's vgg19().features
+VGG_NAMES = (
+    "relu1_1 relu1_2 relu2_1 relu2_2 relu3_1 relu3_2 relu3_3 relu3_4 relu4_1 relu4_2 relu4_3 relu4_4 relu5_1"
+).split()
+FIRES = {"relu1": 1, "fire2": 3, "fire3": 4, "fire4": 5, "fire5": 7, "fire6": 8, "fire7": 9, "fire8": 10, "fire9": 12}
+MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)  # ImageNet's, as published with torchvision's weights
+STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+
+
+@pytest.fixture
+def image():
+    return torch.rand(1, 3, 64, 80, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """No network, and an empty cache of weights; returns the cache."""
+
+    def refuse(*_, **__):
+        raise OSError("network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    return tmp_path / "hub" / "checkpoints"
+
+
+def hand_run(features, image, indices):
+    """torchvision's own modules, one after the other, cloning what an in-place ReLU would overwrite."""
+    x, maps = (image - MEAN) / STD, {}
+    for index, module in enumerate(features):
+        x = module(x).clone()
+        maps[index] = x
+    return [maps[index] for index in indices]
+
+
+def seeded(build):
+    torch.manual_seed(0)
+    return build()
+
+
+@torch.no_grad()
+def test_vgg19_equals_a_hand_run_of_torchvisions_modules(image):
+    backbone = seeded(lambda: load_backbone("vgg19", pretrained=False))
+    reference = seeded(lambda: models.vgg19(weights=None).features.eval())
+    expected = hand_run(reference, image, VGG_RELUS)
+    for got, wanted in zip(backbone(image, VGG_NAMES).values(), expected, strict=True):
+        torch.testing.assert_close(got, wanted)
+
+
+@torch.no_grad()
+def test_squeezenet_equals_a_hand_run_of_torchvisions_modules(image):
+    backbone = seeded(lambda: load_backbone("squeezenet1_0", pretrained=False))
+    reference = seeded(lambda: models.squeezenet1_0(weights=None).features.eval())
+    expected = hand_run(reference, image, FIRES.values())
+    for got, wanted in zip(backbone(image, FIRES).values(), expected, strict=True):
+        torch.testing.assert_close(got, wanted)
+
+
+@torch.no_grad()
+def test_slim_equals_a_hand_run_of_its_weights(image):
+    weights = {name: tensor.float() for name, tensor in torch.load(SLIM_WEIGHTS, weights_only=True).items()}
+    x = (image - MEAN) / STD
+    for name in "1_1 1_2 2_1 2_2 3_1 3_2 4_1 4_2 5_1".split():
+        if name.endswith("_1") and name != "1_1":
+            x = nn.functional.avg_pool2d(x, 2)
+        x = nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
+        x = nn.functional.conv2d(x, weights[f"conv{name}.weight"], weights[f"conv{name}.bias"]).relu()
+        got = load_backbone("slim")(image, [f"relu{name}"])[f"relu{name}"]
+        torch.testing.assert_close(got, x, atol=1e-4, rtol=1e-4)
+
+
+def test_slim_needs_neither_network_nor_cache(offline, image):
+    features = load_backbone("slim")(image, ["relu5_1"])
+    assert features["relu5_1"].shape == (1, 256, 4, 5)
+
+
+def test_slim_is_small_and_answers_the_layers_of_the_papers():
+    assert SLIM_WEIGHTS.stat().st_size <= 2e6
+    assert {"relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1"} <= set(load_backbone("slim").layers)
+
+
+@pytest.mark.parametrize("name", ["slim", "squeezenet1_0", "vgg19"])
+def test_a_backbone_is_frozen_and_passes_gradients_to_the_image(name, image):
+    backbone = load_backbone(name, pretrained=False)
+    assert not backbone.training
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+    image.requires_grad_()
+    sum(feature.sum() for feature in backbone(image, backbone.style_layers).values()).backward()
+    assert image.grad.abs().sum() > 0
+    assert image.grad.is_contiguous(), "L-BFGS flattens the gradient with view(-1)"
+
+
+def test_nothing_runs_below_the_deepest_layer_asked_for(image):
+    backbone = load_backbone("slim")
+    ran = []
+    for name, module in backbone.network.named_children():
+        module.register_forward_hook(lambda *_, name=name: ran.append(name))
+    backbone(image, ["relu2_1", "relu1_1"])
+    assert ran == ["conv1_1", "relu1_1", "conv1_2", "relu1_2", "pool1", "conv2_1", "relu2_1"]
+
+
+def test_features_come_in_the_order_asked_for(image):
+    assert list(load_backbone("slim")(image, ["relu3_1", "relu1_1", "relu2_1"])) == ["relu3_1", "relu1_1", "relu2_1"]
+
+
+@pytest.mark.parametrize("name", ["slim", "vgg19", "squeezenet1_0"])
+def test_a_tap_before_a_relu_is_not_overwritten_by_it(name, image):
+    backbone = load_backbone(name, pretrained=False)
+    first, second = backbone.layers[:2]
+    features = backbone(image, [first, second])
+    assert features[first].min() < 0
+    assert torch.equal(features[first].relu(), features[second])
+
+
+def test_weights_in_the_cache_are_used_without_a_network(offline, image):
+    reference = seeded(lambda: models.squeezenet1_0(weights=None)).eval()
+    offline.mkdir(parents=True)
+    torch.save(reference.state_dict(), weights_file("squeezenet1_0"))
+    (expected,) = hand_run(reference.features, image, [FIRES["fire5"]])
+    torch.testing.assert_close(load_backbone("squeezenet1_0")(image, ["fire5"])["fire5"], expected)
+
+
+@pytest.mark.parametrize("name, megabytes", [("vgg19", "548 MB"), ("squeezenet1_0", "5 MB")])
+def test_missing_weights_without_a_network_say_what_to_do(offline, name, megabytes):
+    with pytest.raises(BackboneError, match="could not be downloaded") as caught:
+        load_backbone(name)
+    message = str(caught.value)
+    assert megabytes in message and '"slim"' in message and str(weights_file(name)) in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights at all", b"PK\x03\x04 cut off"])
+def test_damaged_weights_say_which_file_to_delete(offline, content):
+    offline.mkdir(parents=True)
+    weights_file("squeezenet1_0").write_bytes(content)
+    with pytest.raises(BackboneError, match="damaged.*Delete it") as caught:
+        load_backbone("squeezenet1_0")
+    assert str(weights_file("squeezenet1_0")) in str(caught.value)
+
+
+def test_unknown_names_list_what_exists(image):
+    with pytest.raises(BackboneError, match="'vgg'.*slim, vgg19, squeezenet1_0"):
+        load_backbone("vgg")
+    with pytest.raises(BackboneError, match="no layer 'conv_4'.*relu4_2"):
+        load_backbone("slim")(image, ["conv_4"])
+    with pytest.raises(BackboneError, match=r"\['relu1_1'\]"):
+        load_backbone("slim")(image, "relu1_1")
+    with pytest.raises(BackboneError, match="'sum'.*max, average"):
+        load_backbone("slim", pooling="sum")
+    with pytest.raises(BackboneError, match="'none'.*zeros, replicate, reflect"):
+        load_backbone("slim", padding="none")
+
+
+@torch.no_grad()
+def test_average_pooling_can_replace_max_pooling(image):
+    backbone = seeded(lambda: load_backbone("vgg19", pretrained=False, pooling="average"))
+    features = backbone(image, ["relu1_2", "pool1"])
+    torch.testing.assert_close(features["pool1"], nn.functional.avg_pool2d(features["relu1_2"], 2))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name, layer", [("vgg19", "relu1_1"), ("squeezenet1_0", "relu1")])
+def test_replicate_padding_sees_no_frame_around_a_flat_picture(name, layer):
+    flat = torch.full((1, 3, 64, 64), 0.9)
+    framed = seeded(lambda: load_backbone(name, pretrained=False, padding="zeros"))(flat, [layer])[layer]
+    clean = seeded(lambda: load_backbone(name, pretrained=False, padding="replicate"))(flat, [layer])[layer]
+    assert clean.std((2, 3)).max() < 1e-5 < framed.std((2, 3)).max()

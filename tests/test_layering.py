@@ -1,0 +1,35 @@
+"""Data flows one way: a module of stylelib imports only from modules above it in this list."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "stylelib"
+ORDER = (
+    "images gallery color masks backbones losses objective loop transfer photo video doctor plots studio cli checks"
+).split()
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+
+
+def imported_modules(path):
+    """Names of the package's own modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("stylelib")):
+            module = (node.module or "").removeprefix("stylelib").lstrip(".")
+            yield from [module.split(".")[0]] if module else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("stylelib."))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_come_from_above(module):
+    assert module in ORDER, f"{module} has no place in the order of the design"
+    for name in imported_modules(PACKAGE / f"{module}.py"):
+        assert ORDER.index(name) < ORDER.index(module), f"{module} imports {name}, which is below it"
+
+
+def test_the_rule_sees_imports_of_every_form(tmp_path):
+    file = tmp_path / "module.py"
+    file.write_text("from . import cli\nfrom .loop import Step\nimport stylelib.plots\nfrom stylelib import images\n")
+    assert list(imported_modules(file)) == ["cli", "loop", "plots", "images"]

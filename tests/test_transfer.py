@@ -1,0 +1,136 @@
+"""The recipes: coarse to fine, reproducible, and in one piece when they are stopped."""
+
+import pytest
+import torch
+
+from stylelib import gallery, load_backbone, reconstruct, stylize, synthesize_texture
+from stylelib.loop import OptimizationWarning
+from stylelib.transfer import scales, shares
+
+BACKBONE = load_backbone("slim")
+SMALL = {"backbone": BACKBONE, "size": 64, "steps": 12}
+
+
+@pytest.fixture(scope="module")
+def content():
+    return gallery.load("chelsea", size=96)
+
+
+@pytest.fixture(scope="module")
+def style():
+    return gallery.load("waves", size=96)
+
+
+def test_stylize_returns_an_image_with_the_contents_aspect_ratio(content, style):
+    result = stylize(content, style, **SMALL)
+    height, width = content.shape[-2:]
+    assert result.image.shape == (1, 3, round(64 * height / width), 64)
+    assert result.image.dtype == torch.float32 and result.image.is_contiguous()
+    assert 0 <= result.image.min() and result.image.max() <= 1
+    assert not result.interrupted
+
+
+def test_the_history_has_every_step_and_no_pictures(content, style):
+    result = stylize(content, style, **SMALL)
+    assert [step.index for step in result.history] == list(range(12))
+    assert result.evaluations == 12
+    assert all(step.image is None and step.steps == 12 for step in result.history)
+    assert result.history[0].losses["content"] == pytest.approx(0, abs=1e-9), "the start is the content"
+    assert result.history[-1].losses["total"] < 0.5 * result.history[0].losses["total"]
+
+
+@pytest.mark.parametrize("start", ["content", "noise"])
+def test_the_same_seed_gives_the_same_picture(content, style, start):
+    first, second = (stylize(content, style, start=start, seed=3, **SMALL) for _ in range(2))
+    assert torch.equal(first.image, second.image)
+
+
+def test_another_seed_gives_another_texture(style):
+    first, second = (synthesize_texture(style, seed=seed, **SMALL).image for seed in (0, 1))
+    assert (first - second).abs().mean() > 0.05
+
+
+def test_the_global_random_state_neither_matters_nor_changes(style):
+    torch.manual_seed(1)
+    first = synthesize_texture(style, **SMALL).image
+    state = torch.get_rng_state()
+    second = synthesize_texture(style, **SMALL).image
+    assert torch.equal(first, second) and torch.equal(state, torch.get_rng_state())
+
+
+def test_a_texture_is_square_and_approaches_the_statistics_of_its_style(style):
+    result = synthesize_texture(style, backbone=BACKBONE, size=64, steps=60)
+    assert result.image.shape == (1, 3, 64, 64)
+    assert result.history[-1].losses["style"] < 0.02 * result.history[0].losses["style"]
+
+
+def test_a_shallow_layer_gives_the_picture_back_and_a_deep_one_less_of_it(content):
+    def error(layer):
+        result = reconstruct(content, layer, backbone=BACKBONE, size=64, steps=150)
+        target = torch.nn.functional.interpolate(content, result.image.shape[-2:], mode="bicubic", antialias=True)
+        return (result.image - target).square().mean().sqrt().item()
+
+    errors = [error(layer) for layer in ("relu1_1", "relu3_1", "relu5_1")]
+    assert errors[0] < 0.03
+    assert errors[0] < errors[1] < errors[2]
+
+
+def test_coarse_to_fine_spends_all_steps_and_most_of_them_small():
+    assert scales(512) == [128, 256, 512]
+    assert scales(300) == [150, 300]
+    assert scales(100) == [100]
+    assert shares(350, 3) == [140, 122, 88]
+    for steps in (3, 7, 100, 351):
+        for count in (1, 2, 3):
+            assert sum(shares(steps, count)) == steps
+
+
+def test_each_scale_starts_from_the_one_before(content, style):
+    seen = []
+    stylize(content, style, backbone=BACKBONE, size=256, steps=9, on_step=seen.append)
+    sizes = [step.image.shape[-1] for step in seen]
+    assert sizes == [128] * 5 + [256] * 4
+    before, after = seen[4].image, seen[5].image
+    small = torch.nn.functional.interpolate(after, before.shape[-2:], mode="bicubic", antialias=True)
+    original = torch.nn.functional.interpolate(content, before.shape[-2:], mode="bicubic", antialias=True)
+    assert (small - before).abs().mean() < (small - original).abs().mean()
+
+
+def test_interrupting_returns_the_best_image_and_says_so(content, style):
+    def stop(step):
+        if step.index == 5:
+            raise KeyboardInterrupt
+
+    with pytest.warns(OptimizationWarning, match="Interrupted after 6 of 12 steps"):
+        result = stylize(content, style, on_step=stop, **SMALL)
+    assert result.interrupted and result.evaluations == 6
+    assert torch.isfinite(result.image).all()
+    assert result.image.shape[-1] == 64
+
+
+def test_interrupting_at_a_small_scale_still_gives_the_size_asked_for(content, style):
+    def stop(step):
+        raise KeyboardInterrupt
+
+    with pytest.warns(OptimizationWarning):
+        result = stylize(content, style, backbone=BACKBONE, size=256, steps=9, on_step=stop)
+    assert result.image.shape[-1] == 256
+
+
+def test_an_exception_of_the_callback_is_not_swallowed(content, style):
+    def fail(step):
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        stylize(content, style, on_step=fail, **SMALL)
+
+
+def test_errors_name_what_is_wrong(content, style):
+    with pytest.raises(ValueError, match="content must be an image.*str"):
+        stylize("photo.jpg", style)
+    with pytest.raises(ValueError, match=r"style must be an image.*\(3, "):
+        stylize(content, style[0])
+    with pytest.raises(ValueError, match="short side would be under 32"):
+        stylize(content[:, :, :8], style)
+    with pytest.raises(ValueError, match="'random'.*content, noise"):
+        stylize(content, style, start="random")
