@@ -1,6 +1,7 @@
 """The recipes from a shell: stylelib stylize, stylelib texture, stylelib doctor."""
 
 import argparse
+import math
 import sys
 import warnings
 from collections.abc import Callable
@@ -30,7 +31,12 @@ def main(arguments: list[str] | None = None) -> int:
         return options.run(options)
     except ValueError as error:
         print(f"stylelib: {error}", file=sys.stderr)
-    except torch.OutOfMemoryError:
+    except KeyboardInterrupt:  # outside the optimization, which keeps its best picture
+        print("stylelib: interrupted before there was a picture to keep.", file=sys.stderr)
+        return INTERRUPTED
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
         print("stylelib: not enough memory for this size; choose a smaller --size.", file=sys.stderr)
     return USER_ERROR
 
@@ -51,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_recipe_options(command, size=512)
     command.add_argument(
         "--style-weight",
-        type=_not_negative,
+        type=_number(float, least=0),
         default=STYLE_WEIGHT,
         metavar="W",
         help="more of the style, less of the content (default %(default)g; try 1 to 256)",
@@ -74,10 +80,14 @@ def _parser() -> argparse.ArgumentParser:
 def _add_recipe_options(command: argparse.ArgumentParser, size: int) -> None:
     command.add_argument("style", metavar="STYLE", help="a picture file, or a name from the gallery")
     command.add_argument("-o", "--out", required=True, help="file to write; its ending (.png, .jpg) says the format")
-    command.add_argument("--size", type=_positive, default=size, help="long side in pixels (default %(default)s)")
+    command.add_argument("--size", type=_number(int, least=1), default=size, help="long side in pixels (default %(default)s)")
     command.add_argument("--backbone", default="slim", help=f"{', '.join(RECIPES)} (default %(default)s)")
-    command.add_argument("--steps", type=_positive, default=STEPS, help="evaluations in all (default %(default)s)")
-    command.add_argument("--seed", type=int, default=0, help="of the random start (default %(default)s)")
+    command.add_argument(
+        "--steps", type=_number(int, least=1), default=STEPS, help="evaluations in all (default %(default)s)"
+    )
+    command.add_argument(
+        "--seed", type=_number(int, least=0, below=2**63), default=0, help="of the random start (default %(default)s)"
+    )
     command.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default)")
 
 
@@ -131,7 +141,8 @@ def _produce(options: argparse.Namespace, recipe: Callable[[Backbone, Callable[[
     _check_output(options)
     _check_device(options.device)
     backbone = load_backbone(options.backbone, options.device)
-    with warnings.catch_warnings(), tqdm(total=options.steps, unit="step", leave=False) as bar:
+    # disable=None: no bar where standard error is not a terminal, so that a log holds messages only.
+    with warnings.catch_warnings(), tqdm(total=options.steps, unit="step", leave=False, disable=None) as bar:
         warnings.showwarning = lambda message, *_: tqdm.write(f"stylelib: {message}", file=sys.stderr)
 
         def on_step(step: Step) -> None:
@@ -147,7 +158,7 @@ def _produce(options: argparse.Namespace, recipe: Callable[[Backbone, Callable[[
 
 def _read(name: str) -> Tensor:
     """A picture file; or, where there is no such file, a picture of the gallery by name."""
-    if not Path(name).exists() and name in gallery.names():
+    if name in gallery.names() and not Path(name).exists():
         return gallery.load(name)
     return load_image(name)
 
@@ -162,23 +173,32 @@ def _check_output(options: argparse.Namespace) -> None:
 def _check_device(name: str) -> None:
     try:
         if name != "auto":
-            torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:  # torch raises either, by the way it was built
+            torch.ones(1, device=name).item()  # reading it back shows that the device computes
+    except (RuntimeError, AssertionError, ImportError) as error:  # which of them depends on how torch was built
         raise ValueError(f"This machine has no device {name!r} that torch can use; try --device cpu.") from error
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return number
+def _number(kind: type, least: int, below: float = math.inf) -> Callable[[str], int | float]:
+    """What argparse calls to read one number; argparse's own complaint would name this function, not the mistake."""
+
+    def read(text: str) -> int | float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number < below:  # NaN is refused too
+            limits = f"at least {least}" + (f" and below {below}" if below < math.inf else "")
+            raise argparse.ArgumentTypeError(
+                f"must be a {'whole ' if kind is int else ''}number, {limits}, not {text!r}"
+            )
+        return number
+
+    return read
 
 
-def _not_negative(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
-    return number
+def _is_out_of_memory(error: Exception) -> bool:
+    """For the processor and for Apple's GPUs, torch raises a plain RuntimeError."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "memory" in str(error)
 
 
 if __name__ == "__main__":

@@ -118,11 +118,13 @@ def path(name: str) -> Path:
 
 def _fetch(name: str) -> Path:
     url, sha256 = PAINTINGS[name]
+    pooch.get_logger().setLevel("WARNING")  # pooch announces every download on standard error
     try:
         file = pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=f"{name}.jpg", path=pooch.os_cache("stylelib"))
-    except (OSError, ValueError) as error:  # no connection, or a file with another checksum
+    except (OSError, ValueError) as error:
+        reason = type(error).__name__ if isinstance(error, OSError) else "what came has another checksum"
         raise ImageError(
-            f"The painting {name!r} could not be downloaded ({type(error).__name__}). "
+            f"The painting {name!r} could not be downloaded ({reason}). "
             f"These need no download: {', '.join(styles() + photographs())}."
         ) from error
     return Path(file)

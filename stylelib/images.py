@@ -11,11 +11,24 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
 
 PictureFile = str | PathLike | BinaryIO
+
+# What Pillow can write and what holds any RGB picture; it knows many more endings that can only be read.
+WRITABLE = {"AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP"}
+# EXIF orientation → what turns the pixels upright.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class ImageError(ValueError):
@@ -40,9 +53,13 @@ def load_image(file: PictureFile, size: int | None = None) -> Tensor:
     """
     if size is not None:
         _check_size(size)
-    picture = _open(file, size)
-    with picture:
-        array = _to_rgb(picture)
+    name = str(file) if isinstance(file, (str, PathLike)) else getattr(file, "name", "The file")
+    with warnings.catch_warnings():
+        # Pillow warns of damaged metadata, and of large pictures from 89 million pixels on, which phones reach (it
+        # refuses from 179 million on). Nobody who loads a picture can mend either.
+        warnings.simplefilter("ignore")
+        with _open(file, name, size) as picture:
+            array = _to_rgb(picture, name)
     image = torch.from_numpy(array).permute(2, 0, 1).unsqueeze(0).contiguous()
     return image if size is None else resize(image, size)
 
@@ -69,10 +86,18 @@ def save_image(image: Tensor, file: str | PathLike) -> None:
 def check_writable(file: str | PathLike) -> None:
     """Raises the `ImageError` that `save_image` would, before any work has gone into the picture."""
     path = Path(file)
-    if path.suffix.lower() not in Image.registered_extensions():
-        raise ImageError(f"Cannot tell a picture format from the name {path.name!r}; use .png or .jpg.")
-    if not path.parent.is_dir():
-        raise ImageError(f"There is no folder {path.parent}; make it first.")
+    picture_format = Image.registered_extensions().get(path.suffix.lower())  # loads Pillow's formats, so comes first
+    if picture_format not in WRITABLE & Image.SAVE.keys():
+        raise ImageError(f"Cannot write the format that the name {path.name!r} asks for; let it end in .png or .jpg.")
+    try:
+        if not path.parent.is_dir():
+            raise ImageError(f"There is no folder {path.parent}; make it first.")
+        is_new = not path.exists()
+        path.open("ab").close()  # permissions, a read-only disk, a folder of that name: only trying tells
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise ImageError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
 def resize(image: Tensor, size: int) -> Tensor:
@@ -103,9 +128,8 @@ def _check_size(size: int) -> None:
         raise ImageError(f"The size is the long side in pixels, at least 1; {size} was asked for.")
 
 
-def _open(file: PictureFile, size: int | None) -> Image.Image:
+def _open(file: PictureFile, name: str, size: int | None) -> Image.Image:
     """Opens and fully decodes a picture, or raises the `ImageError` that explains why not."""
-    name = str(file) if isinstance(file, (str, PathLike)) else getattr(file, "name", "The file")
     try:
         data = Path(file).read_bytes() if isinstance(file, (str, PathLike)) else file.read()
     except FileNotFoundError:
@@ -113,13 +137,10 @@ def _open(file: PictureFile, size: int | None) -> Image.Image:
     except OSError as error:
         raise ImageError(f"Cannot read {name}: {error.strerror or error}.") from error
     try:
-        with warnings.catch_warnings():
-            # Pillow warns from 89 million pixels on and refuses from 179 million on; phones reach the first.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(data))
-            if size is not None:
-                picture.draft("RGB", (2 * size, 2 * size))  # JPEG only: decodes at 1/2, 1/4 or 1/8, much faster
-            picture.load()
+        picture = Image.open(io.BytesIO(data))
+        if size is not None:
+            picture.draft("RGB", (2 * size, 2 * size))  # JPEG only: decodes at 1/2, 1/4 or 1/8, much faster
+        picture.load()
     except Image.DecompressionBombError:
         limit = 2 * Image.MAX_IMAGE_PIXELS // 10**6
         raise ImageError(
@@ -129,36 +150,48 @@ def _open(file: PictureFile, size: int | None) -> Image.Image:
         raise ImageError(
             f"{name} is not a picture that can be read; save it as JPEG or PNG first (HEIC photos too)."
         ) from None
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise on broken data
+    except Exception as error:  # there is hardly a type that one of Pillow's decoders does not raise on broken data
         raise ImageError(f"{name} is damaged or was cut off ({error}).") from error
     return picture
 
 
-def _to_rgb(picture: Image.Image) -> np.ndarray:
+def _to_rgb(picture: Image.Image, name: str) -> np.ndarray:
     """Pixels (H, W, 3), float32 in [0, 1]: upright, in sRGB, on white."""
-    picture = ImageOps.exif_transpose(picture)
+    picture = _upright(picture)
     if picture.mode == "F" or picture.mode.startswith("I"):
-        gray = _wide_gray(picture)
+        gray = _wide_gray(picture, name)
         return np.repeat(gray[..., None], 3, axis=2)
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
+        picture = _to_srgb(picture.convert("RGBA"))  # first: the composite would no longer carry the profile
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return np.asarray(_to_srgb(picture), dtype=np.float32) / 255
+    return np.asarray(_to_srgb(picture).convert("RGB"), dtype=np.float32) / 255
 
 
-def _wide_gray(picture: Image.Image) -> np.ndarray:
+def _upright(picture: Image.Image) -> Image.Image:
+    """Applies the rotation in the EXIF data. Pillow's own `exif_transpose` also rewrites the rest of these data, and
+    fails on pictures in which any of it is damaged."""
+    try:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # not even readable; the pixels are still good
+        return picture
+    return picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture
+
+
+def _wide_gray(picture: Image.Image, name: str) -> np.ndarray:
     """16-bit gray scaled by its full range; 32-bit float as it is. Pillow's own conversion would clip both."""
     values = np.asarray(picture, dtype=np.float32)
     if picture.mode != "F":
         values = values / 65535
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-        raise ImageError("A floating-point or 32-bit picture must hold values from 0 to 1; save it as 8 or 16 bit.")
+        raise ImageError(f"{name} holds values beyond black and white; save it with 8 or 16 bits per channel.")
     return values
 
 
 def _to_srgb(picture: Image.Image) -> Image.Image:
     """Converts an embedded color profile (phones store Display P3) to sRGB."""
     profile = picture.info.get("icc_profile")
+    if picture.mode == "P":
+        picture = picture.convert("RGB")
     if profile and picture.mode in ("RGB", "RGBA", "CMYK", "L"):
         try:
             source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
@@ -166,4 +199,4 @@ def _to_srgb(picture: Image.Image) -> Image.Image:
             picture = ImageCms.profileToProfile(picture, source, target, outputMode=mode)
         except (ImageCms.PyCMSError, OSError):
             pass  # a profile that does not fit its pixels; viewers ignore it too and show the pixels as sRGB
-    return picture.convert("RGB")
+    return picture

@@ -29,12 +29,12 @@ def pictures(images: Mapping[str, Tensor], columns: int | None = None, height: f
         columns: pictures in a row; None puts all of them into one.
         height: of a row, in inches.
     """
-    columns = columns or len(images)
+    columns = min(columns or len(images), len(images))
     rows = math.ceil(len(images) / columns)
     aspects = [image.shape[-1] / image.shape[-2] for image in images.values()]
     widths = [max(aspects[column::columns]) for column in range(columns)]
     figure = Figure(figsize=(height * sum(widths), rows * (height + 0.35)), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, width_ratios=widths).flat
+    axes = list(figure.subplots(rows, columns, squeeze=False, width_ratios=widths).flat)
     for axis in axes:
         axis.set_axis_off()
     for axis, (title, image) in zip(axes, images.items(), strict=False):
@@ -98,8 +98,8 @@ class LivePreview(widgets.VBox):
 
 
 def _jpeg(image: Tensor, width: int) -> bytes:
-    """The image as a JPEG file, scaled for the screen."""
-    scale = width / image.shape[-1]
+    """The image as a JPEG file, scaled down for the screen; the browser scales small ones up."""
+    scale = min(1.0, width / image.shape[-1])
     image = resize(image.detach().cpu(), max(1, round(max(image.shape[-2:]) * scale)))
     file = io.BytesIO()
     TF.to_pil_image(image[0]).save(file, format="jpeg", quality=85)
