@@ -10,7 +10,7 @@ from .losses import content_loss, gram_matrix, out_of_range, style_loss, total_v
 
 # These four numbers were calibrated together on many pairs; README and tools/train_slim.md show the range of the first.
 STYLE_WEIGHT = 16.0
-VARIATION_WEIGHT = 1.0
+VARIATION_WEIGHT = 4.0
 RANGE_WEIGHT = 10.0
 
 Layers = Sequence[str] | Mapping[str, float]
