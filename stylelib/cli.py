@@ -80,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_recipe_options(command: argparse.ArgumentParser, size: int) -> None:
     command.add_argument("style", metavar="STYLE", help="a picture file, or a name from the gallery")
     command.add_argument("-o", "--out", required=True, help="file to write; its ending (.png, .jpg) says the format")
-    command.add_argument("--size", type=_number(int, least=1), default=size, help="long side in pixels (default %(default)s)")
+    command.add_argument(
+        "--size", type=_number(int, least=1), default=size, help="long side in pixels (default %(default)s)"
+    )
     command.add_argument("--backbone", default="slim", help=f"{', '.join(RECIPES)} (default %(default)s)")
     command.add_argument(
         "--steps", type=_number(int, least=1), default=STEPS, help="evaluations in all (default %(default)s)"

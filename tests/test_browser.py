@@ -50,9 +50,8 @@ def browser(tmp_path):
     options.binary_location = CHROME
     for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,2400"):
         options.add_argument(argument)
-    # A machine without a network: no calls home at every start.
-    for argument in ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"):
-        options.add_argument(argument)
+    for argument in ("--disable-background-networking", "--disable-component-update", "--disable-sync"):
+        options.add_argument(argument)  # no calls home at every start
     options.add_argument(f"--user-data-dir={tmp_path / 'profile'}")
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
     yield driver
@@ -94,7 +93,6 @@ def test_run_all_in_jupyterlab_paints_a_picture_with_a_live_preview(lab, browser
     assert not errors, errors[0].text
     (picture,) = browser.find_elements(By.CSS_SELECTOR, preview)
     assert int(picture.get_property("naturalWidth")) > 100
-    label = browser.find_element(By.CSS_SELECTOR, ".jupyter-widgets.widget-label:not(.widget-html)")
     figures = browser.find_elements(By.CSS_SELECTOR, ".jp-RenderedImage img")
     assert len(figures) == 4
     assert all(int(figure.get_property("naturalWidth")) > 300 for figure in figures)

@@ -3,8 +3,8 @@
     uv run python tools/build_notebooks.py                              # all of them, after slim's weights change
     uv run python tools/build_notebooks.py notebooks/00_start_here.ipynb
 
-Each notebook runs top to bottom in a new kernel. What a kernel or an editor leaves behind (timings, widget state, editor
-settings) is taken out; outputs, counts and cell ids stay.
+Each notebook runs top to bottom in a new kernel. What a kernel or an editor leaves behind (timings, widget state,
+editor settings) is taken out; outputs, counts and cell ids stay.
 """
 
 import argparse

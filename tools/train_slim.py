@@ -46,9 +46,7 @@ TAPS = {
         "relu5_1": ["fire9"],
     },
     "vgg19": {
-        layer: [layer]
-        for layer in ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1")
-        + ("relu3_2", "relu4_1", "relu4_2", "relu5_1")
+        f"relu{name}": [f"relu{name}"] for name in ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "4_1", "4_2", "5_1")
     },
 }
 COLOR_LAYERS = ("relu1_1", "relu2_1", "relu3_1")
