@@ -11,9 +11,9 @@ from torch import Tensor
 
 from .objective import Objective
 
-# L-BFGS now and then takes one wild step and learns from it. A loss this many times the best one, for this many steps
-# in a row, does not come back.
-EXPLODED, PATIENCE = 100.0, 10
+# L-BFGS now and then takes one wild step and learns from it. If the loss stays this many times above the best one for
+# more steps than PATIENCE, what it has learned is of no use: it starts anew from the best image.
+EXPLODED, PATIENCE, RESTARTS = 100.0, 3, 3
 
 # L-BFGS (Liu and Nocedal 1989) takes full steps and keeps this many pairs of past steps and gradient changes. torch's
 # default tolerances stop it early, without a word, when losses are small; zeros let the number of steps decide.
@@ -63,8 +63,8 @@ def optimize(
         for step in optimize(content, objective, steps=200):
             print(step.index, step.losses["total"])
 
-    If the loss stops being finite or explodes for good, an `OptimizationWarning` says so and the last step yielded is
-    the best one so far.
+    If the loss stops being finite, or explodes again and again, an `OptimizationWarning` says so and the last step
+    yielded is the best one so far.
 
     Args:
         image: where to start, (1, 3, H, W); it is copied, not changed.
@@ -91,17 +91,28 @@ def optimize(
         return losses["total"]
 
     best: Step | None = None
+    fresh, high, restarts = True, 0, 0
     for index in range(steps):
         before = pixels.detach().clamp(0, 1)  # a copy: the losses belong to the pixels before the update
-        with _first_step_scaled(solver, pixels.numel(), index):
+        with _first_step_scaled(solver, pixels.numel() if fresh else None):
             solver.step(closure)
         losses = {name: loss.item() for name, loss in seen.items()}
         step = Step(index, losses, before, steps, tuple(before.shape[-2:]))
-        if _lost(step, best):
+        best = _better(step, best)
+        fresh, high = False, high + 1 if losses["total"] > EXPLODED * best.losses["total"] else 0
+        if not math.isfinite(losses["total"]) or restarts > RESTARTS:
             yield from _give_up(step, best)
             return
-        best = step if best is None or step.losses["total"] < best.losses["total"] else best
+        if high > PATIENCE:
+            pixels.data.copy_(best.image)
+            solver = _solver(optimizer, pixels, learning_rate)
+            fresh, high, restarts = True, 0, restarts + 1
         yield step
+
+
+def _better(step: Step, best: Step | None) -> Step:
+    """The one with the lower total; a NaN is never lower."""
+    return step if best is None or step.losses["total"] < best.losses["total"] else best
 
 
 def _solver(name: str, pixels: Tensor, learning_rate: float | None) -> torch.optim.Optimizer:
@@ -114,30 +125,23 @@ def _solver(name: str, pixels: Tensor, learning_rate: float | None) -> torch.opt
 
 
 @contextmanager
-def _first_step_scaled(solver: torch.optim.Optimizer, pixels: int, index: int) -> Iterator[None]:
-    """During L-BFGS's first step, raises the learning rate so that a pixel moves by FIRST_MOVE on average."""
+def _first_step_scaled(solver: torch.optim.Optimizer, pixels: int | None) -> Iterator[None]:
+    """During L-BFGS's first step, raises the learning rate so that each of `pixels` moves by FIRST_MOVE on average."""
     group = solver.param_groups[0]
-    factor = FIRST_MOVE * pixels if index == 0 and isinstance(solver, torch.optim.LBFGS) else 1.0
+    factor = FIRST_MOVE * pixels if pixels and isinstance(solver, torch.optim.LBFGS) else 1.0
     group["lr"] *= factor
     yield
     group["lr"] /= factor
 
 
-def _lost(step: Step, best: Step | None) -> bool:
-    """Is the loss NaN or infinite, or has it been far above the best one for too long?"""
-    total = step.losses["total"]
-    if not math.isfinite(total) or best is None:
-        return not math.isfinite(total)
-    return step.index - best.index >= PATIENCE and total > EXPLODED * best.losses["total"]
-
-
-def _give_up(step: Step, best: Step | None) -> Iterator[Step]:
-    kept = f"the image of step {best.index} is kept" if best else "the start itself has no finite loss"
+def _give_up(step: Step, best: Step) -> Iterator[Step]:
+    found = math.isfinite(best.losses["total"])
+    kept = f"the image of step {best.index} is kept" if found else "the start itself has no finite loss"
     warnings.warn(
         f"The loss became {step.losses['total']:.3g} at step {step.index}; {kept}. "
         "A smaller learning rate or style weight may help.",
         OptimizationWarning,
         stacklevel=3,
     )
-    if best:
+    if found:
         yield best
