@@ -81,9 +81,7 @@ def _add_recipe_options(command: argparse.ArgumentParser, size: int) -> None:
     positive, seed = _number(int, least=1), _number(int, least=0, below=2**63)
     command.add_argument("style", metavar="STYLE", help="a picture file, or a name from the gallery")
     command.add_argument("-o", "--out", required=True, help="file to write; its ending (.png, .jpg) says the format")
-    command.add_argument(
-        "--size", type=positive, default=size, help="long side in pixels (default %(default)s)"
-    )
+    command.add_argument("--size", type=positive, default=size, help="long side in pixels (default %(default)s)")
     command.add_argument("--backbone", default="slim", help=f"{', '.join(RECIPES)} (default %(default)s)")
     command.add_argument("--steps", type=positive, default=STEPS, help="evaluations in all (default %(default)s)")
     command.add_argument("--seed", type=seed, default=0, help="of the random start (default %(default)s)")

@@ -38,7 +38,7 @@ def pictures(images: Mapping[str, Tensor], columns: int | None = None, height: f
     for axis in axes:
         axis.set_axis_off()
     for axis, (title, image) in zip(axes, images.items(), strict=False):
-        axis.imshow(image.detach()[0].clamp(0, 1).permute(1, 2, 0).cpu())
+        axis.imshow(image.detach()[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy())
         axis.set_title(title, fontsize=11)
     return figure
 

@@ -1,0 +1,255 @@
+"""Figures hold what they claim to, checked as pixels; the live preview shows the step it was given."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from stylelib import Step, plots
+
+COLORS = {"red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0), "blue": (0.0, 0.0, 1.0)}
+
+
+def flat(color, height=30, width=40):
+    return torch.tensor(COLORS[color]).view(1, 3, 1, 1).expand(1, 3, height, width)
+
+
+def rendered(figure):
+    """The figure's pixels (H, W, 3) in [0, 1]."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3] / 255
+
+
+def where(pixels, color):
+    """Which pixels have this color, (H, W) bool."""
+    return np.abs(pixels - COLORS[color]).max(axis=-1) < 0.05
+
+
+def center(pixels, color):
+    """(row, column) of the middle of what has this color, as a share of the figure; None if nothing has."""
+    found = np.argwhere(where(pixels, color))
+    return found.mean(axis=0) / pixels.shape[:2] if len(found) else None
+
+
+def step(index, steps=100, losses=None, image=None, shape=(30, 40)):
+    return Step(index, losses or {"content": 0.1, "style": 0.2, "total": 3.0}, image, steps, shape)
+
+
+# --- pictures ---
+
+
+def test_a_picture_fills_its_panel_with_its_colors():
+    pixels = rendered(plots.pictures({"a red one": flat("red")}))
+    assert where(pixels, "red").mean() > 0.7
+
+
+def test_pictures_stand_in_one_row_in_their_order():
+    pixels = rendered(plots.pictures({color: flat(color) for color in COLORS}))
+    centers = [center(pixels, color) for color in COLORS]
+    assert centers[0][1] < centers[1][1] < centers[2][1]
+    assert max(at[0] for at in centers) - min(at[0] for at in centers) < 0.02
+
+
+def test_columns_breaks_the_row():
+    pixels = rendered(plots.pictures({color: flat(color) for color in COLORS}, columns=2))
+    red, green, blue = (center(pixels, color) for color in COLORS)
+    assert red[0] == pytest.approx(green[0], abs=0.02) and red[1] < green[1]
+    assert blue[0] > red[0] + 0.3 and blue[1] == pytest.approx(red[1], abs=0.02)
+
+
+def test_more_columns_than_pictures_are_no_error():
+    figure = plots.pictures({"one": flat("red"), "two": flat("green")}, columns=5)
+    assert len(figure.axes) == 2
+
+
+def test_each_picture_has_its_title():
+    figure = plots.pictures({color: flat(color) for color in COLORS}, columns=2)
+    assert [axis.get_title() for axis in figure.axes] == [*COLORS, ""]
+
+
+def test_titles_are_visible_above_the_pictures():
+    pixels = rendered(plots.pictures({"title": flat("red")}))
+    top = np.argwhere(where(pixels, "red"))[:, 0].min()
+    assert (pixels[:top] < 0.3).all(axis=-1).any(), "dark letters on white"
+
+
+def test_panels_have_no_axes():
+    figure = plots.pictures({color: flat(color) for color in COLORS}, columns=2)
+    assert not any(axis.axison for axis in figure.axes)
+
+
+def test_pictures_keep_their_aspect_ratio():
+    pixels = rendered(plots.pictures({"wide": flat("red", 10, 40), "tall": flat("green", 40, 10)}))
+    for color, ratio in (("red", 4.0), ("green", 0.25)):
+        rows, columns = np.nonzero(where(pixels, color))
+        assert np.ptp(columns) / np.ptp(rows) == pytest.approx(ratio, rel=0.1)
+
+
+def test_values_beyond_the_range_are_shown_clamped():
+    assert where(rendered(plots.pictures({"too red": flat("red") * 3 - 1})), "red").mean() > 0.7
+
+
+def test_an_image_that_is_being_optimized_can_be_shown():
+    image = flat("red").clone().requires_grad_()
+    assert where(rendered(plots.pictures({"red": image})), "red").any()
+
+
+def test_figures_leave_pyplot_alone():
+    """Otherwise notebooks show each figure twice and pyplot keeps them all."""
+    before = pyplot.get_fignums()
+    plots.pictures({"red": flat("red")})
+    plots.loss_curves([step(0)])
+    assert pyplot.get_fignums() == before
+
+
+# --- loss curves ---
+
+
+@pytest.fixture
+def history():
+    """Three steps at one size, two at twice the size."""
+    return [
+        step(index, losses={"content": 0.01 * index, "style": 2.0**-index, "total": 10.0 / (index + 1)}, shape=shape)
+        for index, shape in enumerate([(30, 40)] * 3 + [(60, 80)] * 2)
+    ]
+
+
+def curves(figure):
+    """label → line, of the losses; helper lines have labels that begin with an underscore."""
+    return {line.get_label(): line for line in figure.axes[0].lines if not line.get_label().startswith("_")}
+
+
+def test_each_loss_has_a_curve_with_its_values(history):
+    for name, line in curves(plots.loss_curves(history)).items():
+        assert list(line.get_xdata()) == [0, 1, 2, 3, 4]
+        assert list(line.get_ydata()) == [entry.losses[name] for entry in history]
+
+
+def test_curves_differ_by_more_than_their_color(history):
+    lines = curves(plots.loss_curves(history))
+    assert len(lines) == 3
+    assert len({line.get_linestyle() for line in lines.values()}) == 3
+
+
+def test_the_curves_are_named(history):
+    figure = plots.loss_curves(history)
+    assert {text.get_text() for text in figure.axes[0].get_legend().get_texts()} == {"total", "content", "style"}
+
+
+def test_losses_are_drawn_on_a_logarithmic_axis(history):
+    axis = plots.loss_curves(history).axes[0]
+    assert axis.get_yscale() == "log" and axis.get_xscale() == "linear"
+
+
+def test_axes_are_labeled(history):
+    axis = plots.loss_curves(history).axes[0]
+    assert "step" in axis.get_xlabel() and "loss" in axis.get_ylabel()
+
+
+def test_a_texture_has_no_content_curve():
+    assert set(curves(plots.loss_curves([step(0, losses={"style": 1.0, "total": 16.0})]))) == {"style", "total"}
+
+
+def test_a_line_marks_where_a_new_scale_begins(history):
+    lines = plots.loss_curves(history).axes[0].lines
+    assert [line.get_xdata()[0] for line in lines if line.get_linestyle() == ":"] == [3]
+
+
+def test_the_curves_are_drawn(history):
+    assert (rendered(plots.loss_curves(history)) < 0.9).any()
+
+
+# --- show ---
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What `show` hands to the notebook: (bundle, options)."""
+    calls = []
+    monkeypatch.setattr(plots, "display", lambda bundle, **options: calls.append((bundle, options)))
+    plots.show(plots.pictures({"red": flat("red")}), alt="A red rectangle.")
+    assert len(calls) == 1
+    return calls[0]
+
+
+def test_show_displays_the_figure_as_a_jpeg(shown):
+    picture = Image.open(io.BytesIO(shown[0]["image/jpeg"]))
+    assert picture.format == "JPEG" and where(np.asarray(picture) / 255, "red").mean() > 0.5
+
+
+def test_show_describes_the_figure_in_words(shown):
+    bundle, options = shown
+    assert bundle["text/plain"] == "A red rectangle."
+    assert options == {"raw": True, "metadata": {"image/jpeg": {"alt": "A red rectangle."}}}
+
+
+# --- live preview ---
+
+
+@pytest.fixture
+def preview(monkeypatch):
+    """A live preview and the clock that it reads, in seconds."""
+    clock = [0.0]
+    monkeypatch.setattr(plots.time, "monotonic", lambda: clock[0])
+    preview = plots.LivePreview(width=64, interval=0.25)
+    preview.clock = clock
+    return preview
+
+
+def parts(preview):
+    """(bar, text, picture)"""
+    (row, picture) = preview.children
+    return (*row.children, picture)
+
+
+def test_the_preview_shows_the_step(preview):
+    preview(step(6, image=flat("green", 300, 400)))
+    bar, text, picture = parts(preview)
+    assert (bar.value, bar.max) == (7, 100)
+    assert text.value == "7 of 100 at 400 × 300 pixels"
+    jpeg = Image.open(io.BytesIO(picture.value))
+    assert jpeg.format == "JPEG" and jpeg.size == (64, 48)
+    assert where(np.asarray(jpeg) / 255, "green").all()
+
+
+def test_the_preview_draws_no_more_often_than_its_interval(preview):
+    preview(step(0, image=flat("red")))
+    preview.clock[0] += 0.1
+    preview(step(1, image=flat("green")))
+    assert parts(preview)[0].value == 1
+    preview.clock[0] += 0.2
+    preview(step(2, image=flat("blue")))
+    assert parts(preview)[0].value == 3
+
+
+def test_the_preview_always_draws_the_last_step(preview):
+    preview(step(98, image=flat("red")))
+    preview(step(99, image=flat("blue")))
+    bar, text, picture = parts(preview)
+    assert bar.value == bar.max == 100 and text.value.startswith("100 of 100")
+    assert where(np.asarray(Image.open(io.BytesIO(picture.value))) / 255, "blue").all()
+
+
+def test_the_preview_serves_a_second_run(preview):
+    preview(step(99, image=flat("red")))
+    preview.clock[0] += 1
+    preview(step(0, steps=10, image=flat("green")))
+    assert (parts(preview)[0].value, parts(preview)[0].max) == (1, 10)
+
+
+@pytest.mark.parametrize("height, width", [(2, 2000), (2000, 2), (1, 1), (33, 5000)])
+def test_the_preview_takes_any_shape(preview, height, width):
+    preview(step(0, image=flat("red", height, width)))
+    jpeg = Image.open(io.BytesIO(parts(preview)[2].value))
+    assert jpeg.width <= 64 and jpeg.height <= max(height, 64)
+
+
+def test_the_preview_reads_the_same_in_every_run():
+    """Stored outputs are compared; a widget's usual text has a number in it that changes."""
+    assert repr(plots.LivePreview()) == repr(plots.LivePreview())
+    assert "0x" not in repr(plots.LivePreview())
