@@ -76,8 +76,8 @@ def stylize(
         ValueError: no pictures, a size too small, an unknown start or optimizer.
     """
     backbone = backbone or load_backbone("slim")
-    _check_image("content", content)
-    _check_image("style", style)
+    _check_image("content", content, scales(size)[0])
+    _check_image("style", style, scales(size)[0])
     if start not in ("content", "noise"):
         raise ValueError(f"There is no start {start!r}. There are: content, noise.")
 
@@ -105,7 +105,7 @@ def synthesize_texture(
     Starts from noise. Arguments as in `stylize`.
     """
     backbone = backbone or load_backbone("slim")
-    _check_image("style", style)
+    _check_image("style", style, scales(size)[0])
 
     def objective_at(scale: int) -> Objective:
         return Objective(backbone, style=_scaled(style, scale), **weights)
@@ -132,8 +132,8 @@ def reconstruct(
     image's own; other arguments as in `stylize`.
     """
     backbone = backbone or load_backbone("slim")
-    _check_image("image", image)
-    size = size or max(image.shape[-2:])
+    size = size or (max(image.shape[-2:]) if isinstance(image, Tensor) else SMALLEST)
+    _check_image("image", image, size)
     # No more smoothing than needed: it would hide what the layer remembers.
     options = {"content_layers": [layer], "variation_weight": 0.01} | weights
 
@@ -157,11 +157,6 @@ def _coarse_to_fine(
 ) -> Result:
     """Optimizes at each scale in turn. `image` None starts from noise."""
     sizes = sizes or scales(size)
-    if min(scaled_shape(*shape, sizes[0])) < SHORTEST:
-        raise ValueError(
-            f"At size {size} the short side would be under {SHORTEST} pixels, too little for the network's deep "
-            "layers; choose a larger size."
-        )
     history: list[Step] = []
     interrupted = False
     for scale, share in zip(sizes, shares(steps, len(sizes)), strict=True):
@@ -212,7 +207,13 @@ def _noise(shape: tuple[int, int], seed: int) -> Tensor:
     return (0.5 + 0.15 * torch.randn(1, 3, *shape, generator=generator)).clamp(0, 1)
 
 
-def _check_image(role: str, image: Tensor) -> None:
+def _check_image(role: str, image: Tensor, smallest: int) -> None:
+    """Is it an image, and is its short side long enough when its long side is `smallest`?"""
     if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, 3):
         shape = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
         raise ValueError(f"The {role} must be an image, (1, 3, height, width) in [0, 1]; it is {shape}.")
+    if min(scaled_shape(*image.shape[-2:], smallest)) < SHORTEST:
+        raise ValueError(
+            f"The short side of the {role} would be under {SHORTEST} pixels, too little for the network's deep layers; "
+            "choose a larger size or a less narrow picture."
+        )

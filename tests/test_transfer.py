@@ -130,7 +130,12 @@ def test_errors_name_what_is_wrong(content, style):
         stylize("photo.jpg", style)
     with pytest.raises(ValueError, match=r"style must be an image.*\(3, "):
         stylize(content, style[0])
-    with pytest.raises(ValueError, match="short side would be under 32"):
-        stylize(content[:, :, :8], style)
+    for pictures in [(content[:, :, :8], style), (content, style[:, :, :8])]:
+        with pytest.raises(ValueError, match="short side of the (content|style) would be under 32"):
+            stylize(*pictures)
+    with pytest.raises(ValueError, match="short side of the style"):
+        synthesize_texture(style[..., :8])
+    with pytest.raises(ValueError, match="image must be an image.*str"):
+        reconstruct("photo.jpg")
     with pytest.raises(ValueError, match="'random'.*content, noise"):
         stylize(content, style, start="random")
