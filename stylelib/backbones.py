@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
@@ -176,9 +175,8 @@ def _torchvision_features(name: str, build, pretrained: bool) -> nn.Sequential:
     if not pretrained:
         return build(weights=None).features
     with _explained(name):
-        state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    network = build(weights=None)
-    network.load_state_dict(state)
+        network = build(weights=None)
+        network.load_state_dict(weights.get_state_dict(progress=True, check_hash=True, weights_only=True))
     return network.features
 
 
@@ -188,7 +186,7 @@ def _explained(name: str) -> Iterator[None]:
     path = weights_file(name)
     try:
         yield
-    except (URLError, TimeoutError, ConnectionError) as error:
+    except OSError as error:  # no connection, or a cache that cannot be written
         raise BackboneError(
             f"The weights of {name} ({RECIPES[name].megabytes} MB) are not on this machine and could not be "
             f"downloaded ({getattr(error, 'reason', error)}). Connect and try again, put the file at {path}, "
@@ -196,7 +194,8 @@ def _explained(name: str) -> Iterator[None]:
         ) from error
     except (EOFError, UnpicklingError, RuntimeError) as error:
         raise BackboneError(
-            f"The weights file {path} cannot be read: it is damaged or was cut off. Delete it and try again."
+            f"The weights file {path} cannot be read: it is damaged, cut off or of another network. "
+            "Delete it and try again."
         ) from error
 
 

@@ -3,6 +3,7 @@
 Needs Debian's chromium and chromium-driver (or Chrome and its driver on the PATH); skipped where they are missing.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -37,8 +38,11 @@ def lab(tmp_path):
     nbformat.write(blank, path)
     log = tmp_path / "lab.log"
     command = [Path(sys.executable).parent / "jupyter", "lab", path, "--no-browser"]
+    # A newcomer's JupyterLab: without the settings, and the open tabs, of whoever runs this test.
+    home = {"JUPYTER_CONFIG_DIR": tmp_path / "config", "JUPYTERLAB_WORKSPACES_DIR": tmp_path / "workspaces"}
+    environment = os.environ | {name: str(folder) for name, folder in home.items()}
     with log.open("w") as output:
-        server = subprocess.Popen([*command, "--port=0"], stderr=output, stdout=output)
+        server = subprocess.Popen([*command, "--port=0"], stderr=output, stdout=output, env=environment)
     try:
         deadline = time.monotonic() + 60
         while not (found := re.search(r"http://localhost:\d+/lab\?token=\S+", log.read_text())):
