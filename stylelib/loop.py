@@ -100,10 +100,11 @@ def optimize(
         step = Step(index, losses, before, steps, tuple(before.shape[-2:]))
         best = _better(step, best)
         fresh, high = False, high + 1 if losses["total"] > EXPLODED * best.losses["total"] else 0
-        if not math.isfinite(losses["total"]) or restarts > RESTARTS:
+        lost = high > PATIENCE
+        if not math.isfinite(losses["total"]) or (lost and restarts == RESTARTS):
             yield from _give_up(step, best)
             return
-        if high > PATIENCE:
+        if lost:
             pixels.data.copy_(best.image)
             solver = _solver(optimizer, pixels, learning_rate)
             fresh, high, restarts = True, 0, restarts + 1

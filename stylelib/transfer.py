@@ -212,6 +212,8 @@ def _check_image(role: str, image: Tensor, smallest: int) -> None:
     if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, 3):
         shape = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
         raise ValueError(f"The {role} must be an image, (1, 3, height, width) in [0, 1]; it is {shape}.")
+    if not bool(torch.isfinite(image).all()):
+        raise ValueError(f"The {role} contains NaN or infinite values.")
     if min(scaled_shape(*image.shape[-2:], smallest)) < SHORTEST:
         raise ValueError(
             f"The short side of the {role} would be under {SHORTEST} pixels, too little for the network's deep layers; "

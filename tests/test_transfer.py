@@ -133,6 +133,8 @@ def test_errors_name_what_is_wrong(content, style):
     for pictures in [(content[:, :, :8], style), (content, style[:, :, :8])]:
         with pytest.raises(ValueError, match="short side of the (content|style) would be under 32"):
             stylize(*pictures)
+    with pytest.raises(ValueError, match="content contains NaN"):
+        stylize(content / 0 * 0, style)
     with pytest.raises(ValueError, match="short side of the style"):
         synthesize_texture(style[..., :8])
     with pytest.raises(ValueError, match="image must be an image.*str"):
