@@ -159,7 +159,7 @@ def weights_file(name: str) -> Path:
 
 
 def _slim_network() -> nn.Sequential:
-    """VGG's shape, a quarter as wide; replicate padding and average pooling throughout (see `tools/train_slim.py`)."""
+    """VGG's shape, a quarter as wide (block 5: half); replicate padding and average pooling throughout."""
     modules: list[nn.Module] = []
     channels = 3
     for block, width in enumerate(SLIM_WIDTHS, start=1):

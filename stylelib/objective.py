@@ -8,7 +8,7 @@ from torch import Tensor
 from .backbones import Backbone
 from .losses import content_loss, gram_matrix, out_of_range, style_loss, total_variation
 
-# These four numbers were calibrated together on many pairs; README and tools/train_slim.md show the range of the first.
+# Chosen on four pairs of pictures; tools/train_slim.md shows what other values gave.
 STYLE_WEIGHT = 16.0
 VARIATION_WEIGHT = 4.0
 RANGE_WEIGHT = 10.0

@@ -62,7 +62,7 @@ def loss_curves(history: Sequence[Step]) -> Figure:
 def show(figure: Figure, alt: str) -> None:
     """Puts a figure into the notebook. `alt` says in words what there is to see, for those who cannot see it."""
     file = io.BytesIO()
-    # JPEG: figures here are mostly photographs, and a PNG of those weighs five times as much.
+    # JPEG: figures here are mostly photographs, and a PNG of those weighs about four times as much.
     figure.savefig(file, format="jpeg", dpi=100, pil_kwargs={"quality": 90, "subsampling": 0})
     bundle = {"image/jpeg": file.getvalue(), "text/plain": alt}
     display(bundle, raw=True, metadata={"image/jpeg": {"alt": alt}})

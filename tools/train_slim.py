@@ -356,7 +356,7 @@ def train(teacher: Backbone, steps: int, crop: int, batch: int, peak: float, see
 
 
 def save(slim: Backbone, path: Path) -> None:
-    """Half precision halves the file; the rounding changes features by about 0.05 %."""
+    """Half precision halves the file; its 11 significant bits round a weight by at most 0.05 %."""
     torch.save({name: tensor.half().contiguous() for name, tensor in slim.network.state_dict().items()}, path)
 
 
