@@ -10,6 +10,7 @@ ORDER = (
     "images gallery color masks backbones losses objective loop transfer photo video doctor plots studio cli checks"
 ).split()
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+CHECKS = sorted((PACKAGE / "checks").glob("*.py"))  # a leaf in several files
 
 
 def imported_modules(path):
@@ -27,6 +28,12 @@ def test_imports_come_from_above(module):
     assert module in ORDER, f"{module} has no place in the order of the design"
     for name in imported_modules(PACKAGE / f"{module}.py"):
         assert ORDER.index(name) < ORDER.index(module), f"{module} imports {name}, which is below it"
+
+
+@pytest.mark.parametrize("path", CHECKS, ids=lambda path: path.stem)
+def test_checks_do_not_judge_the_package_by_itself(path):
+    own = {"checks", *(file.stem for file in CHECKS)}
+    assert set(imported_modules(path)) <= own, "a check's reference must not be the function that it is to judge"
 
 
 def test_the_rule_sees_imports_of_every_form(tmp_path):

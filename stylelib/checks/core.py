@@ -1,0 +1,188 @@
+"""What every check shares: how an answer is run, judged and reported.
+
+An answer is a function the learner wrote. A check runs it on small tensors and compares with a reference that was
+written for the check alone, never with the function of stylelib that the lesson teaches.
+"""
+
+import ctypes
+import functools
+import math
+import os
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+SECONDS = 10  # an answer that takes longer is stopped
+RTOL, ATOL = 1e-4, 1e-6  # float32 sums in another order differ by less
+
+Answer = Callable[..., object]
+
+
+class Mistake(AssertionError):
+    """A wrong answer. The message names the mistake and says what to look at."""
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython prints this instead of a traceback: the learner needs the sentence, not our frames.
+        return [f"✗ {self}"]
+
+
+class NotAttempted(Mistake):
+    """An exercise left as it was, where STYLELIB_STRICT=1 asks for an answer."""
+
+
+class Exercise:
+    """One check, called with the learner's function. `reference` is a right answer with the same signature."""
+
+    def __init__(self, check: Callable[[Answer], None], reference: Answer):
+        functools.update_wrapper(self, check)
+        self.name = check.__name__
+        self.reference = reference
+        self.passed: set[Answer] = set()
+        self._check = check
+
+    def __call__(self, answer: Answer) -> None:
+        """Prints a verdict. Right, or not attempted: returns. Wrong: raises `Mistake`."""
+        if not callable(answer):
+            raise Mistake(f"{self.name}: hand over the function itself; do not call it in the brackets.")
+        try:
+            _with_time_limit(lambda: self._check(answer))
+        except Mistake as mistake:
+            raise Mistake(f"{self.name}: {mistake}") from None
+        except Exception as error:
+            if not _is_stub(error):
+                raise Mistake(f"{self.name}: your function stopped with {_where(error, answer)}.") from error
+            if os.environ.get("STYLELIB_STRICT") == "1":
+                raise NotAttempted(f"{self.name}: not attempted.") from None
+            print(f"· {self.name}: not attempted yet. Write your code where the function raises NotImplementedError.")
+        else:
+            self.passed.add(answer)
+            print(f"✓ {self.name}: right. To keep it for lesson 05, run checks.keep({answer.__name__}).")
+
+
+EXERCISES: dict[str, Exercise] = {}
+
+
+def exercise(reference: Answer) -> Callable[[Callable[[Answer], None]], Exercise]:
+    """Makes an `Exercise` of a function that takes an answer and raises `Mistake` if it is wrong."""
+
+    def register(check: Callable[[Answer], None]) -> Exercise:
+        EXERCISES[check.__name__] = Exercise(check, reference)
+        return EXERCISES[check.__name__]
+
+    return register
+
+
+def expect(
+    got: object,
+    expected: Tensor | float | bool,
+    mistakes: Mapping[str, object] | None = None,
+    what: str = "the result",
+) -> None:
+    """Is `got` what was expected? If not: raises `Mistake` with the name of the mistake.
+
+    Args:
+        got: what the answer returned.
+        expected: a tensor, compared in shape, type, device and values; or a number, which may also come as a
+            tensor of one element.
+        mistakes: sentence → the value that this mistake leads to; the first that equals `got` is named.
+        what: how messages call `got`.
+    """
+    if got is None:
+        raise Mistake(f"{what} is None. Did you forget `return`?")
+    for sentence, wrong in (mistakes or {}).items():
+        if _same(got, wrong):
+            raise Mistake(sentence)
+    if isinstance(expected, Tensor):
+        _expect_tensor(got, expected, what)
+    elif not _same(got, expected):
+        raise Mistake(f"{what} should be {_short(expected)}, but it is {_short(got)}.")
+
+
+def expect_gradient(loss: object, *inputs: Tensor) -> None:
+    """Does a gradient reach each of `inputs` from `loss`? A `.item()`, `.detach()` or `.data` cuts its way."""
+    if not isinstance(loss, Tensor) or not loss.requires_grad:
+        raise Mistake("no gradient flows through your function. Leave out .item(), .detach(), .data and no_grad().")
+    gradients = torch.autograd.grad(loss.sum(), inputs, allow_unused=True)
+    if any(gradient is None for gradient in gradients):
+        raise Mistake("the gradient does not reach all inputs. Leave out .item(), .detach() and .data.")
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    """Standard normal numbers, the same in every run."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _expect_tensor(got: object, expected: Tensor, what: str) -> None:
+    if not isinstance(got, Tensor):
+        raise Mistake(f"{what} should be a tensor, but it is a {type(got).__name__}.")
+    if got.shape != expected.shape:
+        raise Mistake(f"{what} should have the shape {tuple(expected.shape)}, but it has {tuple(got.shape)}.")
+    if got.device != expected.device:
+        raise Mistake(f"{what} should be on the device of the input, {expected.device}, but it is on {got.device}.")
+    if got.device.type == "meta":
+        return  # a device without values
+    if got.dtype != expected.dtype:
+        raise Mistake(f"{what} should be {expected.dtype}, but it is {got.dtype}.")
+    if bool(torch.isnan(got).any()):
+        raise Mistake(f"{what} contains NaN (not a number): something was divided by zero, or a root was taken of it.")
+    if bool((got == 0).all()) and bool((expected != 0).any()):
+        raise Mistake(f"{what} is all zeros.")
+    if not _same(got, expected):
+        ratio = (got / expected).flatten()
+        if bool(torch.isfinite(ratio).all()) and bool((ratio - ratio[0]).abs().max() < 1e-3 * abs(ratio[0])):
+            raise Mistake(f"{what} is {ratio[0]:.4g} times what it should be, everywhere. Look at what you divide by.")
+        raise Mistake(f"{what} has the right shape, but its values differ by up to {(got - expected).abs().max():.3g}.")
+
+
+def _same(got: object, expected: object) -> bool:
+    """Equal up to rounding; tensors also in shape and device."""
+    if isinstance(expected, Tensor):
+        alike = isinstance(got, Tensor) and got.shape == expected.shape and got.device == expected.device
+        return alike and got.device.type != "meta" and torch.allclose(got.to(expected.dtype), expected, RTOL, ATOL)
+    if isinstance(got, Tensor) and got.numel() == 1:
+        got = got.item()
+    if isinstance(expected, float) and isinstance(got, int | float) and not isinstance(got, bool):
+        return math.isclose(got, expected, rel_tol=RTOL, abs_tol=ATOL)
+    return type(got) is type(expected) and got == expected
+
+
+def _short(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _is_stub(error: Exception) -> bool:
+    """Is it the stub's `raise NotImplementedError()`? torch's own errors of this type have a text."""
+    return isinstance(error, NotImplementedError) and not error.args
+
+
+def _where(error: Exception, answer: Answer) -> str:
+    """Type and text of an exception, and the line of the learner's function in which it happened."""
+    code = getattr(answer, "__code__", None)
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code is code]
+    where = f" in line {lines[-1] - code.co_firstlineno + 1} of the function" if lines else ""
+    return f"{type(error).__name__}{where}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+
+
+def _with_time_limit(work: Callable[[], None]) -> None:
+    """Runs `work`; after SECONDS raises `Mistake`. In a thread, because signals do not exist everywhere."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    if thread.is_alive():
+        # The only way to end an endless Python loop from outside: the next line it runs raises SystemExit.
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+        raise Mistake(f"it ran for more than {SECONDS} seconds and was stopped. Does a loop never end?")
+    if errors:
+        raise errors[0]
