@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .objective import Objective
+from .spectrum import spectrum
 
 # L-BFGS now and then takes one wild step and learns from it. If the loss stays this many times above the best one for
 # more steps than PATIENCE, what it has learned is of no use: it starts anew from the best image.
@@ -17,11 +18,11 @@ EXPLODED, PATIENCE, RESTARTS = 100.0, 3, 3
 
 # L-BFGS (Liu and Nocedal 1989) takes full steps and keeps this many pairs of past steps and gradient changes. torch's
 # default tolerances stop it early, without a word, when losses are small; zeros let the number of steps decide.
-# torch's first step moves all pixels together by 1, next to nothing each: the change of the gradient is then mostly
-# rounding noise, and so is the first curvature. We move a pixel by FIRST_MOVE on average instead.
+# torch's first step moves all variables together by 1, next to nothing each: the change of the gradient is then mostly
+# rounding noise, and so is the first curvature. We move each by FIRST_MOVE on average instead.
 LBFGS = {"lr": 1.0, "max_iter": 1, "history_size": 20, "tolerance_grad": 0.0, "tolerance_change": 0.0}
 FIRST_MOVE = 0.01
-ADAM = {"lr": 0.02}
+ADAM = {"lr": 0.05}
 
 
 class OptimizationWarning(UserWarning):
@@ -70,34 +71,34 @@ def optimize(
         image: where to start, (1, 3, H, W); it is copied, not changed.
         objective: image → losses with a `"total"`.
         steps: number of evaluations.
-        optimizer: `"lbfgs"`, which learns the curvature and needs few evaluations, or `"adam"`.
-        learning_rate: None takes 1 for L-BFGS and 0.02 for Adam.
+        optimizer: `"lbfgs"`, which learns the curvature and needs few evaluations (on the picture's `spectrum`), or
+            `"adam"` (on its pixels: it scales each variable by itself, and the spectrum did not help it).
+        learning_rate: None takes 1 for L-BFGS and 0.05 for Adam.
 
     Raises:
         ValueError: an unknown optimizer, or fewer than one step.
     """
     if steps < 1:
         raise ValueError(f"The loop needs at least one step; {steps} were asked for.")
-    # L-BFGS flattens the gradient with view(-1), which only a contiguous image allows.
-    pixels = image.detach().to(objective.device).clone(memory_format=torch.contiguous_format).requires_grad_()
-    solver = _solver(optimizer, pixels, learning_rate)
+    solver, pixels = _solver(optimizer, image.detach().to(objective.device), learning_rate)
     seen: dict[str, Tensor] = {}
 
     def closure() -> Tensor:
         solver.zero_grad()
-        losses = objective(pixels)
+        image = pixels()
+        losses = objective(image)
         losses["total"].backward()
-        seen.update(losses)
+        seen.update(losses, image=image.detach().clamp(0, 1))  # a copy, from before the update
         return losses["total"]
 
     best: Step | None = None
     fresh, high, restarts = True, 0, 0
     for index in range(steps):
-        before = pixels.detach().clamp(0, 1)  # a copy: the losses belong to the pixels before the update
-        with _first_step_scaled(solver, pixels.numel() if fresh else None):
+        with _first_step_scaled(solver, fresh):
             solver.step(closure)
+        current = seen.pop("image")
         losses = {name: loss.item() for name, loss in seen.items()}
-        step = Step(index, losses, before, steps, tuple(before.shape[-2:]))
+        step = Step(index, losses, current, steps, tuple(current.shape[-2:]))
         best = _better(step, best)
         fresh, high = False, high + 1 if losses["total"] > EXPLODED * best.losses["total"] else 0
         lost = high > PATIENCE
@@ -105,8 +106,7 @@ def optimize(
             yield from _give_up(step, best)
             return
         if lost:
-            pixels.data.copy_(best.image)
-            solver = _solver(optimizer, pixels, learning_rate)
+            solver, pixels = _solver(optimizer, best.image, learning_rate)
             fresh, high, restarts = True, 0, restarts + 1
         yield step
 
@@ -116,20 +116,28 @@ def _better(step: Step, best: Step | None) -> Step:
     return step if best is None or step.losses["total"] < best.losses["total"] else best
 
 
-def _solver(name: str, pixels: Tensor, learning_rate: float | None) -> torch.optim.Optimizer:
+def _solver(
+    name: str, start: Tensor, learning_rate: float | None
+) -> tuple[torch.optim.Optimizer, Callable[[], Tensor]]:
+    """An optimizer, and a function that gives the image as the optimizer's variables have it now."""
     changed = {} if learning_rate is None else {"lr": learning_rate}
     if name == "lbfgs":
-        return torch.optim.LBFGS([pixels], **(LBFGS | changed))
+        coefficients, to_image = spectrum(start)
+        # L-BFGS flattens the gradient with view(-1), which only contiguous variables allow.
+        coefficients = coefficients.contiguous().requires_grad_()
+        return torch.optim.LBFGS([coefficients], **(LBFGS | changed)), lambda: to_image(coefficients)
     if name == "adam":
-        return torch.optim.Adam([pixels], **(ADAM | changed))
+        pixels = start.clone().requires_grad_()
+        return torch.optim.Adam([pixels], **(ADAM | changed)), lambda: pixels
     raise ValueError(f"There is no optimizer {name!r}. There are: lbfgs, adam.")
 
 
 @contextmanager
-def _first_step_scaled(solver: torch.optim.Optimizer, pixels: int | None) -> Iterator[None]:
-    """During L-BFGS's first step, raises the learning rate so that each of `pixels` moves by FIRST_MOVE on average."""
+def _first_step_scaled(solver: torch.optim.Optimizer, fresh: bool) -> Iterator[None]:
+    """During L-BFGS's first step, raises the learning rate so that each variable moves by FIRST_MOVE on average."""
     group = solver.param_groups[0]
-    factor = FIRST_MOVE * pixels if pixels and isinstance(solver, torch.optim.LBFGS) else 1.0
+    count = sum(variables.numel() for variables in group["params"])
+    factor = FIRST_MOVE * count if fresh and isinstance(solver, torch.optim.LBFGS) else 1.0
     group["lr"] *= factor
     yield
     group["lr"] /= factor
