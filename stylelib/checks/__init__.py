@@ -7,7 +7,14 @@
 With STYLELIB_STRICT=1 in the environment, an exercise that was not attempted is an error too.
 """
 
+import importlib
+from pathlib import Path
+
 from .core import EXERCISES, Exercise, Mistake, NotAttempted
 from .keeping import keep, mine
 
-__all__ = ["EXERCISES", "Exercise", "Mistake", "NotAttempted", "keep", "mine"]
+for _file in sorted(Path(__file__).parent.glob("*.py")):
+    if not _file.stem.startswith("_"):
+        importlib.import_module(f".{_file.stem}", __package__)
+globals().update(EXERCISES)
+__all__ = ["EXERCISES", "Exercise", "Mistake", "NotAttempted", "keep", "mine", *EXERCISES]
