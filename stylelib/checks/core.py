@@ -6,11 +6,13 @@ written for the check alone, never with the function of stylelib that the lesson
 
 import ctypes
 import functools
+import inspect
 import math
 import os
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from types import CodeType
 
 import torch
 from torch import Tensor
@@ -56,10 +58,13 @@ class Exercise:
                 raise Mistake(f"{self.name}: your function stopped with {_where(error, answer)}.") from error
             if os.environ.get("STYLELIB_STRICT") == "1":
                 raise NotAttempted(f"{self.name}: not attempted.") from None
-            print(f"· {self.name}: not attempted yet. Write your code where the function raises NotImplementedError.")
+            stub = _stub(error, answer)
+            print(f"· {self.name}: not attempted yet. Write your code where {stub} raises NotImplementedError.")
         else:
             self.passed.add(answer)
-            print(f"✓ {self.name}: right. To keep it for lesson 05, run checks.keep({answer.__name__}).")
+            name = getattr(answer, "__name__", "")
+            offer = f" To keep it for lesson 05, run checks.keep({name})." if name.isidentifier() else ""
+            print(f"✓ {self.name}: right.{offer}")
 
 
 EXERCISES: dict[str, Exercise] = {}
@@ -134,7 +139,11 @@ def _expect_tensor(got: object, expected: Tensor, what: str) -> None:
         ratio = (got / expected).flatten()
         if bool(torch.isfinite(ratio).all()) and bool((ratio - ratio[0]).abs().max() < 1e-3 * abs(ratio[0])):
             raise Mistake(f"{what} is {ratio[0]:.4g} times what it should be, everywhere. Look at what you divide by.")
-        raise Mistake(f"{what} has the right shape, but its values differ by up to {(got - expected).abs().max():.3g}.")
+        raise Mistake(f"{what} has the right shape, but its values differ by up to {_gap(got, expected):.3g}.")
+
+
+def _gap(got: Tensor, expected: Tensor) -> float:
+    return (got.double() - expected.double()).abs().max().item()  # double: booleans have no difference
 
 
 def _same(got: object, expected: object) -> bool:
@@ -159,12 +168,23 @@ def _is_stub(error: Exception) -> bool:
     return isinstance(error, NotImplementedError) and not error.args
 
 
+def _code(answer: Answer) -> CodeType | None:
+    return getattr(inspect.unwrap(answer), "__code__", None)  # unwrap: what a decorator was put around
+
+
+def _stub(error: Exception, answer: Answer) -> str:
+    """Which function is still a stub: the answer, or another one of the learner's that it calls."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return "the function" if frame.f_code is _code(answer) else frame.f_code.co_name
+
+
 def _where(error: Exception, answer: Answer) -> str:
     """Type and text of an exception, and the line of the learner's function in which it happened."""
-    code = getattr(answer, "__code__", None)
+    code = _code(answer)
     lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code is code]
     where = f" in line {lines[-1] - code.co_firstlineno + 1} of the function" if lines else ""
-    return f"{type(error).__name__}{where}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+    first, *_ = [*str(error).splitlines(), "no message"]
+    return f"{type(error).__name__}{where}: {first.rstrip('.')}"
 
 
 def _with_time_limit(work: Callable[[], None]) -> None:
@@ -179,10 +199,14 @@ def _with_time_limit(work: Callable[[], None]) -> None:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(SECONDS)
-    if thread.is_alive():
-        # The only way to end an endless Python loop from outside: the next line it runs raises SystemExit.
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+    try:
+        thread.join(SECONDS)
+        stopped = thread.is_alive()
+    finally:  # here too when the learner interrupts the kernel
+        if thread.is_alive():
+            # The only way to end an endless Python loop from outside: the next line it runs raises SystemExit.
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+    if stopped:
         raise Mistake(f"it ran for more than {SECONDS} seconds and was stopped. Does a loop never end?")
     if errors:
         raise errors[0]

@@ -1,0 +1,12 @@
+"""Notebooks are tested without their reader's own answers, which would change what they print."""
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item):
+    """Where nbval starts a notebook's kernel, this has it look for my_stylelib.py in a folder that has none."""
+    with pytest.MonkeyPatch.context() as patch:
+        if item.path.suffix == ".ipynb":
+            patch.setenv("STYLELIB_FOLDER", str(item.path.parent / "nowhere"))
+        return (yield)
