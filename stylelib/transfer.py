@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from . import cost
 from .backbones import Backbone, load_backbone
 from .images import resize_to, scaled_shape
 from .loop import OptimizationWarning, Step, optimize
 from .objective import Objective
 
-STEPS = 350
+STEPS = 300
 SHARES = (0.40, 0.35, 0.25)  # of the steps, at a quarter, half and all of the size
 SMALLEST = 128  # pixels; below that the deep layers have too few positions for statistics
 SHORTEST = 32  # pixels; a shorter side leaves fewer than two positions in the deepest layer
@@ -73,7 +74,7 @@ def stylize(
         A `Result`. Interrupting (Ctrl-C, or the notebook's stop button) returns the best image so far.
 
     Raises:
-        ValueError: no pictures, a size too small, an unknown start or optimizer.
+        ValueError: no pictures, a size too small or beyond the free memory, an unknown start or optimizer.
     """
     backbone = backbone or load_backbone("slim")
     _check_image("content", content, scales(size)[0])
@@ -86,7 +87,9 @@ def stylize(
 
     shape = tuple(content.shape[-2:])
     first = _scaled(content, scales(size)[0]) if start == "content" else None
-    return _coarse_to_fine(objective_at, shape, first, size, steps, seed, optimizer, on_step)
+    return _coarse_to_fine(
+        objective_at, shape, first, size, steps, seed, optimizer, on_step, device=backbone.mean.device
+    )
 
 
 def synthesize_texture(
@@ -110,7 +113,9 @@ def synthesize_texture(
     def objective_at(scale: int) -> Objective:
         return Objective(backbone, style=_scaled(style, scale), **weights)
 
-    return _coarse_to_fine(objective_at, (1, 1), None, size, steps, seed, optimizer, on_step)
+    return _coarse_to_fine(
+        objective_at, (1, 1), None, size, steps, seed, optimizer, on_step, device=backbone.mean.device
+    )
 
 
 def reconstruct(
@@ -141,7 +146,9 @@ def reconstruct(
         return Objective(backbone, _scaled(image, scale), **options)
 
     shape = tuple(image.shape[-2:])
-    return _coarse_to_fine(objective_at, shape, None, size, steps, seed, optimizer, on_step, sizes=[size])
+    return _coarse_to_fine(
+        objective_at, shape, None, size, steps, seed, optimizer, on_step, sizes=[size], device=backbone.mean.device
+    )
 
 
 def _coarse_to_fine(
@@ -154,9 +161,11 @@ def _coarse_to_fine(
     optimizer: str,
     on_step: Callable[[Step], object] | None,
     sizes: list[int] | None = None,
+    device: torch.device | None = None,
 ) -> Result:
     """Optimizes at each scale in turn. `image` None starts from noise."""
     sizes = sizes or scales(size)
+    cost.check_fits(objective_at, device or torch.device("cpu"), shape, size, shares(steps, len(sizes))[-1], optimizer)
     history: list[Step] = []
     interrupted = False
     for scale, share in zip(sizes, shares(steps, len(sizes)), strict=True):

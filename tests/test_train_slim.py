@@ -1,6 +1,7 @@
-"""The training of slim: its pictures, the folding of batch norm, the equalizing of channels, and a short real run."""
+"""The training of slim: its pictures, the folding of batch norm, the weighing of channels, and a short real run."""
 
 import importlib.util
+import itertools
 import json
 import math
 from pathlib import Path
@@ -76,17 +77,50 @@ def test_folding_batch_norm_keeps_the_features():
 
 
 @torch.no_grad()
-def test_equalizing_gives_mean_one_and_changes_features_only_by_a_factor_per_channel():
+def test_weighing_scales_each_channel_by_its_importance_and_changes_nothing_else():
     image = torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(1))
     slim = Backbone("slim", train_slim.fold(randomized_student())).eval()
     before = slim(image, RELUS)
-    train_slim.equalize(slim, image)
-    for name, feature in slim(image, RELUS).items():
-        mean = before[name].mean((0, 2, 3))
-        alive = mean > 0.05 * mean.mean()
-        torch.testing.assert_close(feature.mean((0, 2, 3))[alive], torch.ones(int(alive.sum())), atol=1e-3, rtol=0)
-        scaled = before[name] / mean.view(1, -1, 1, 1)
-        torch.testing.assert_close(feature[:, alive], scaled[:, alive], atol=1e-2, rtol=1e-3)
+    lengths = {layer: torch.rand(before[layer].shape[1]) + 0.1 for layer in RELUS}
+    train_slim.weigh(slim, lengths, image)
+    for layer, feature in slim(image, RELUS).items():
+        weighed = before[layer] * lengths[layer].view(1, -1, 1, 1)
+        torch.testing.assert_close(feature, weighed / weighed.mean(), atol=1e-3, rtol=1e-3)
+
+
+class Noise:
+    """A backbone of one layer per name, whose features are the same random maps, mixed."""
+
+    def __init__(self, name, mixtures):
+        self.name, self.layers, self.mixtures = name, tuple(mixtures), mixtures
+
+    def __call__(self, image, layers):
+        return {layer: torch.einsum("tc,nchw->nthw", self.mixtures[layer], image) for layer in layers}
+
+
+def test_importance_is_how_much_of_the_teacher_hangs_on_a_channel(monkeypatch):
+    monkeypatch.setitem(train_slim.TAPS, "teacher", {"relu2_1": ["deep"]})
+    generator = torch.Generator().manual_seed(0)
+    slim = Noise("slim", {"relu1_1": 2 * torch.eye(3), "relu2_1": torch.eye(3)})
+    teacher = Noise("teacher", {"deep": torch.tensor([[3.0, 0.0, 0.0], [4.0, 0.0, 1.0]])})
+    found = train_slim.importance(slim, teacher, lambda: torch.randn(2, 3, 8, 8, generator=generator), batches=8)
+    # Column lengths of the mixture: (3, 4) → 5, nothing hangs on the second, 1 on the third.
+    torch.testing.assert_close(found["relu2_1"], torch.tensor([5.0, 0.0, 1.0]), atol=0.05, rtol=0)
+    # A channel twice as large needs half the head; a layer without a tap is held against the first.
+    torch.testing.assert_close(found["relu1_1"], torch.tensor([2.5, 0.0, 0.5]), atol=0.05, rtol=0)
+
+
+@torch.no_grad()
+def test_weighing_twice_is_weighing_once(crops):
+    torch.manual_seed(0)
+    teacher = load_backbone("squeezenet1_0", padding="replicate", pretrained=False, mixed=False)
+    slim, image = Backbone("slim", train_slim.fold(randomized_student())).eval(), crops()
+    features = []
+    for _ in range(2):
+        same = itertools.repeat(image)
+        train_slim.weigh(slim, train_slim.importance(slim, teacher, lambda: next(same), batches=1), image)
+        features.append(slim(image, ["relu4_1"])["relu4_1"])
+    torch.testing.assert_close(features[1], features[0], atol=0.02, rtol=0.02)
 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero():

@@ -2,6 +2,7 @@
 
     uv run python tools/train_slim.py                      # as shipped: teacher SqueezeNet 1.0 (5 MB download)
     uv run python tools/train_slim.py --teacher vgg19      # VGG-19 as the teacher (548 MB download)
+    uv run python tools/train_slim.py --only-weigh         # rescale the channels of weights trained before
 
 Knowledge distillation (Hinton et al. 2015; FitNets, Romero et al. 2015): slim learns to predict the feature maps of
 an ImageNet network. A 1×1 convolution, the *head*, maps a layer of slim to a layer of the teacher at the same stride;
@@ -11,7 +12,8 @@ handful of pictures is enough, if they are cropped and distorted heavily, is kno
 Three things go beyond plain distillation:
 - ImageNet networks care little for color, so the shallow layers also predict the picture's own pixels;
 - batch norm, which makes training fast, is folded into the convolutions, so that slim is a plain VGG-like chain;
-- channels are rescaled to mean activation 1, as Gatys et al. did with VGG-19, so that no channel rules a Gram matrix.
+- channels are rescaled by their `importance` to the teacher, so that each counts in a Gram matrix about as much as what
+  it stands for counts in the teacher's.
 
 Training pictures are scikit-image's photographs and pictures computed here: nothing to download, nothing that a lesson
 or a score later uses as a famous painting. Everything is seeded. `tools/train_slim.md` keeps the log of what was tried.
@@ -298,21 +300,56 @@ def fold(student: nn.Sequential) -> nn.Sequential:
 
 
 @torch.no_grad()
-def equalize(backbone: Backbone, image: Tensor) -> None:
-    """Rescales every channel to mean activation 1 over `image`, and the next layer's weights by the inverse.
+def importance(slim: Backbone, teacher: Backbone, crops: Callable[[], Tensor], batches: int = 60) -> dict[str, Tensor]:
+    """How much each channel of slim says about the teacher's features: layer → (C,).
+
+    Per layer, the best linear head `F_teacher ≈ W F_slim + b` in the sense of least squares; the importance of channel
+    i is the length of column i of W. Then the Gram matrix of slim's channels times their importance is the teacher's
+    Gram matrix seen through W, but for the angles between columns. Layers with a finer grid than any layer of the
+    teacher are averaged down to that of the first tap.
+    """
+    taps = TAPS[teacher.name]
+    layers = [layer for layer in slim.layers if layer.startswith("relu")]
+    pairs = {layer: taps.get(layer, next(iter(taps.values()))) for layer in layers}
+    wanted = [layer for layer in teacher.layers if any(layer in targets for targets in pairs.values())]
+    squares, products = dict.fromkeys(layers, 0.0), dict.fromkeys(layers, 0.0)
+    for _ in range(batches):
+        image = crops()
+        features, targets = slim(image, layers), teacher(image, wanted)
+        for layer in layers:
+            target = torch.cat([targets[name] for name in pairs[layer]], 1)
+            ours, theirs = (
+                F.adaptive_avg_pool2d(maps, target.shape[-2:]).double().transpose(0, 1).flatten(1)
+                for maps in (features[layer], target)
+            )
+            ours = torch.cat([ours, torch.ones_like(ours[:1])])  # the constant is the head's bias
+            squares[layer] += ours @ ours.T
+            products[layer] += ours @ theirs.T
+    lengths = {}
+    for layer in layers:
+        # A little ridge, in each channel's own units: channels that say the same share the weight between them.
+        ridge = 1e-3 * torch.diag(squares[layer].diagonal() + 1e-9)
+        lengths[layer] = torch.linalg.solve(squares[layer] + ridge, products[layer])[:-1].norm(dim=1).float()
+    return lengths
+
+
+@torch.no_grad()
+def weigh(slim: Backbone, lengths: dict[str, Tensor], image: Tensor) -> None:
+    """Multiplies every channel by its importance and divides the next layer's weights by it.
 
     ReLU(a·x) = a·ReLU(x) for a > 0, so what the network computes stays the same, channel by channel up to that factor.
+    A layer's mean activation over `image` becomes 1, as Gatys et al. scaled VGG-19 (2016, section 2).
     """
-    convolutions = [name for name, module in backbone.network.named_children() if isinstance(module, nn.Conv2d)]
+    convolutions = [name for name, module in slim.network.named_children() if isinstance(module, nn.Conv2d)]
     for name, following in zip(convolutions, [*convolutions[1:], None], strict=True):
-        mean = backbone(image, [name.replace("conv", "relu")])[name.replace("conv", "relu")].mean((0, 2, 3))
-        # A channel that hardly ever fires keeps its scale: blowing it up would only amplify noise.
-        scale = 1 / mean.clamp(min=0.05 * mean.mean())
-        convolution = getattr(backbone.network, name)
+        layer = name.replace("conv", "relu")
+        scale = lengths[layer].clamp(min=1e-3 * float(lengths[layer].mean()))  # half precision must hold the inverse
+        scale = scale / (slim(image, [layer])[layer] * scale.view(1, -1, 1, 1)).mean()
+        convolution = getattr(slim.network, name)
         convolution.weight *= scale.view(-1, 1, 1, 1)
         convolution.bias *= scale
         if following:
-            getattr(backbone.network, following).weight /= scale.view(1, -1, 1, 1)
+            getattr(slim.network, following).weight /= scale.view(1, -1, 1, 1)
 
 
 # --- the run ----------------------------------------------------------------------------------------------------
@@ -324,7 +361,7 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 
 def train(teacher: Backbone, steps: int, crop: int, batch: int, peak: float, seed: int, log: Path) -> Backbone:
-    """Runs the distillation and returns slim, folded and equalized. Appends a line of figures to `log` as it goes."""
+    """Runs the distillation and returns slim, folded. Appends a line of figures to `log` as it goes."""
     torch.manual_seed(seed)
     crops = Crops(seed, crop, batch)
     model = Distillation(teacher)
@@ -350,9 +387,7 @@ def train(teacher: Backbone, steps: int, crop: int, batch: int, peak: float, see
             print(json.dumps(figures), flush=True)
             with log.open("a") as lines:
                 lines.write(json.dumps(figures) + "\n")
-    slim = Backbone("slim", fold(model.student.network)).eval().requires_grad_(False)
-    equalize(slim, torch.cat([crops() for _ in range(16)]))
-    return slim
+    return Backbone("slim", fold(model.student.network)).eval().requires_grad_(False)
 
 
 def save(slim: Backbone, path: Path) -> None:
@@ -368,14 +403,21 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--lr", type=float, default=5e-3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only-weigh", action="store_true", help="train nothing; weigh the channels of --out anew")
     parser.add_argument("--out", type=Path, default=SLIM_WEIGHTS)
     parser.add_argument("--log", type=Path, default=Path(__file__).with_suffix(".log"))
     options = parser.parse_args()
     # Padded like slim, so that no student layer spends effort on imitating the teacher's frame of zeros, and so that
     # SqueezeNet's maps, otherwise unpadded at the first convolution, lie on the same grid.
     teacher = load_backbone(options.teacher, padding="replicate")
-    options.log.write_text("")
-    slim = train(teacher, options.steps, options.crop, options.batch, options.lr, options.seed, options.log)
+    if options.only_weigh:
+        slim = load_backbone("slim")
+        slim.network.load_state_dict(torch.load(options.out, weights_only=True))
+    else:
+        options.log.write_text("")
+        slim = train(teacher, options.steps, options.crop, options.batch, options.lr, options.seed, options.log)
+    crops = Crops(options.seed + 1, options.crop, options.batch)  # others than slim was trained on
+    weigh(slim, importance(slim, teacher, crops), torch.cat([crops() for _ in range(16)]))
     save(slim, options.out)
     print(f"wrote {options.out} ({options.out.stat().st_size / 1e6:.2f} MB)")
 
