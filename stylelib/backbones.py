@@ -21,7 +21,7 @@ SLIM_WIDTHS = (16, 32, 64, 128, 256)
 MIXED = ("vgg19", "squeezenet1_0")
 SLIM_WEIGHTS = Path(__file__).parent / "data" / "slim.pt"
 FIVE_BLOCKS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # as in the paper, section 2.3
-EVERY_LAYER = tuple(f"relu{block}_{index}" for block in range(1, 5) for index in (1, 2)) + ("relu5_1",)
+EVERY_LAYER = (*(f"relu{block}_{index}" for block in range(1, 5) for index in (1, 2)), "relu5_1")
 
 
 class BackboneError(ValueError):
@@ -194,9 +194,11 @@ def _torchvision_features(name: str, build, pretrained: bool) -> nn.Sequential:
     weights = RECIPES[name].weights
     if not pretrained:
         return build(weights=None).features
-    with _explained(name):
+    with torch.device("meta"):  # shapes only: VGG-19's classifier alone would be 500 MB of random numbers
         network = build(weights=None)
-        network.load_state_dict(weights.get_state_dict(progress=True, check_hash=True, weights_only=True))
+    with _explained(name):
+        values = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+        network.load_state_dict(values, assign=True)
     return network.features
 
 

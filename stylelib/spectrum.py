@@ -20,7 +20,7 @@ BROAD = 16  # waves with no more cycles per long side than this share a unit
 def spectrum(image: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """The Fourier coefficients of an image, each divided by f^-0.5, and the function that turns such back into one.
 
-    f is the frequency in cycles per long side, at least `BROAD`; the transform is orthonormal and real (torch.fft.rfft2).
+    f is the frequency in cycles per long side, at least `BROAD`; the transform is the orthonormal torch.fft.rfft2.
 
     Args:
         image: (1, 3, H, W).

@@ -56,6 +56,32 @@ def normalized_by_torchvision(image, mean, std):
     return TF.normalize(image, [float(m) for m in mean], [float(s) for s in std])
 
 
+def normalized_after_moving(image, mean, std):
+    mean, std = (torch.as_tensor(numbers).view(1, 3, 1, 1).to(image.device) for numbers in (mean, std))
+    return (image - mean) / std
+
+
+def normalized_into_a_copy(image, mean, std):
+    result = image.clone()
+    for c in range(3):
+        result[:, c] = (image[:, c] - mean[c]) / std[c]
+    return result
+
+
+def normalized_into_zeros(image, mean, std):
+    result = torch.zeros(image.shape)
+    for c in range(3):
+        result[:, c] = (image[:, c] - mean[c]) / std[c]
+    return result
+
+
+def normalized_first_picture(image, mean, std):
+    result = image.clone()
+    for c in range(3):
+        result[0, c] = (image[0, c] - mean[c]) / std[c]
+    return result
+
+
 def normalized_with(formula):
     return lambda image, mean, std: formula(image, columns(mean, image), columns(std, image))
 
@@ -124,6 +150,36 @@ def gradient_without_asking(image, loss):
     pixels = image.clone()
     loss(pixels).backward()
     return pixels.grad
+
+
+def gradient_of_the_function(image, loss):
+    loss.backward()
+    return image.grad
+
+
+def gradient_of_the_image(image, loss):
+    pixels = image.clone().requires_grad_()
+    loss(pixels)
+    pixels.backward()
+    return pixels.grad
+
+
+def gradient_never_asked_for(image, loss):
+    pixels = image.clone().requires_grad_()
+    loss(pixels)
+    return pixels.grad
+
+
+def gradient_without_record(image, loss):
+    with torch.no_grad():
+        pixels = image.clone().requires_grad_()
+        loss(pixels).backward()
+    return pixels.grad
+
+
+def gradient_in_a_tuple(image, loss):
+    pixels = image.clone().requires_grad_()
+    return torch.autograd.grad(loss(pixels), pixels)
 
 
 def gradient_and_step(image, loss):
@@ -255,6 +311,19 @@ def descent_with_one_loss(image, target, steps, rate):
     return x.detach()
 
 
+def descent_forgetting_by(forget):
+    def answer(image, target, steps, rate):
+        x = image.clone().requires_grad_()
+        for _ in range(steps):
+            forget(x)
+            ((x - target) ** 2).mean().backward()
+            with torch.no_grad():
+                x -= rate * x.grad
+        return x.detach()
+
+    return answer
+
+
 def then(answer, change):
     return lambda *arguments: change(answer(*arguments))
 
@@ -266,6 +335,8 @@ RIGHT = {
         normalized_by_channel,
         normalized_channels_last,
         normalized_by_torchvision,
+        normalized_after_moving,
+        normalized_into_a_copy,
     ],
     "pixel_gradient": [gradient_by_backward, gradient_by_function],
     "descend": [descent(), descent_by_autograd, descent_by_sgd, descent_in_closed_form],
@@ -325,7 +396,11 @@ WRONG = {
         (normalized_along((3, 1)), "along the rows"),
         (normalized_in_place, "the image in place"),
         (normalized_and_mean_changed, "mean or std in place"),
-        (normalized_along((1, 3, 1, 1)), "device=image.device"),
+        (normalized_along((1, 3, 1, 1)), "goes wrong on a GPU"),
+        (normalized_into_zeros, "goes wrong on a GPU"),
+        (normalized_first_picture, "only the first picture"),
+        (lambda image, mean, std: (image - mean) / std, "does not calculate with lists"),
+        (lambda image, mean, std: image - mean.view(1, 3, 1, 1), "does not calculate with lists"),
         (then(normalized_by_view, torch.Tensor.detach), "no gradient flows"),
     ],
     "pixel_gradient": [
@@ -340,7 +415,13 @@ WRONG = {
         (gradient_then(lambda g: g / g.norm()), "divided by the norm"),
         (gradient_on_the_image, "sum of both gradients"),
         (gradient_on_the_image_zeroed, "goes on asking"),
-        (gradient_of_a_copy_of_the_leaf, "not the one you made ask"),
+        (gradient_of_a_copy_of_the_leaf, "that asks for gradients and went into the loss"),
+        (lambda image, loss: loss(image.clone().requires_grad_()).backward(), "backward() itself returns nothing"),
+        (gradient_never_asked_for, "Did you call backward()"),
+        (gradient_of_the_function, "`loss` is a function"),
+        (gradient_of_the_image, "a tensor of many numbers"),
+        (gradient_without_record, "outside of torch.no_grad()"),
+        (gradient_in_a_tuple, "Take its [0]"),
         (gradient_without_asking, "do not ask for gradients"),
         (gradient_and_step, "take no step"),
         (gradient_with_history, "still requires grad"),
@@ -362,6 +443,9 @@ WRONG = {
         (descent(lambda x, g, rate: g), "the image has the right shape"),
         (lambda image, target, steps, rate: target.clone(), "returned the target"),
         (lambda image, target, steps, rate: (image - target).square().mean(), "returned a number"),
+        (descent(lambda x, g, rate: (x - rate * g).clamp(0, 1)), "cut the values off"),
+        (descent_forgetting_by(lambda x: x.zero_grad()), "an optimizer's"),
+        (descent_forgetting_by(lambda x: x.grad.zero_()), "nothing to set to zero yet"),
         (descent_in_place, "in place"),
         (descent_changing_target, "changed the target"),
         (descent_with_history, "still requires grad"),

@@ -4,17 +4,14 @@
     checks.keep(my_gram_matrix)            saves it to my_stylelib.py, once it has passed
     checks.mine("gram_matrix")             the saved function, or the reference in its place
 
-With STYLELIB_STRICT=1 in the environment, an exercise that was not attempted is an error too.
+With STYLELIB_STRICT=1 in the environment, an exercise that was not attempted is an error too. Every exercise of the
+files below is a name of this module: `checks.EXERCISES` lists them.
 """
 
-import importlib
-from pathlib import Path
-
+from . import content, distillation, features, gram, loop, pixels
 from .core import EXERCISES, Exercise, Mistake, NotAttempted
 from .keeping import keep, mine
 
-for _file in sorted(Path(__file__).parent.glob("*.py")):
-    if not _file.stem.startswith("_"):
-        importlib.import_module(f".{_file.stem}", __package__)
-globals().update(EXERCISES)
+globals().update(EXERCISES)  # each file has entered its exercises
 __all__ = ["EXERCISES", "Exercise", "Mistake", "NotAttempted", "keep", "mine", *EXERCISES]
+__all__ += ["content", "distillation", "features", "gram", "loop", "pixels"]

@@ -18,13 +18,22 @@ NO_GRADIENT_YET = (
 )
 # Part of PyTorch's or Python's own message → what it means here. Learners meet all of these on the way.
 ERRORS = {
+    "attribute 'zero_'": (
+        "before the first backward(), .grad is None: there is nothing to set to zero yet. Write x.grad = None instead."
+    ),
+    "attribute 'zero_grad'": "zero_grad() is an optimizer's; a tensor has none. Write x.grad = None instead.",
+    "'function' object has no attribute 'backward'": (
+        "`loss` is a function. Call it with your copy of the image, and call backward() on what it returns."
+    ),
+    "only for scalar outputs": "backward() was called on a tensor of many numbers. Call it on the loss.",
     "NoneType": NO_GRADIENT_YET,
     "leaf Variable that requires grad": (
         "PyTorch does not let you change pixels that ask for gradients. Put the update under `with torch.no_grad():`."
     ),
     "does not require grad": (
         "the loss was computed from pixels that do not ask for gradients, so backward() finds no way to them. Call "
-        "requires_grad_() on your copy of the image; a new tensor x = x − … must be asked again."
+        "requires_grad_() on your copy of the image; a new tensor x = x − … must be asked again. And compute the loss "
+        "outside of torch.no_grad()."
     ),
     "backward through the graph a second time": (
         "backward() ran twice on the same loss. Compute the loss anew in every step, inside the loop."
@@ -142,9 +151,10 @@ def normalize(answer: Answer) -> None:
     for shape in ((1, 3, 3, 3), (2, 3, 4, 5)):
         image = random(*shape).sigmoid()
         before = image.clone()
-        got = answer(image, MEAN, STD)
+        got = _with_lists(answer, image)
         if not torch.equal(image, before):
             raise Mistake("you changed the image in place. -= and /= write into it; write (image - …) / … instead.")
+        _expect_whole_batch(got, _normalize(image, MEAN, STD))
         expect(got, _normalize(image, MEAN, STD), _normalization_mistakes(image), f"the result for {shape}")
     tensors = torch.tensor([0.1, 0.7, 0.4]), torch.tensor([0.5, 0.2, 0.9])
     before = tensors[0].clone(), tensors[1].clone()
@@ -155,6 +165,26 @@ def normalize(answer: Answer) -> None:
     leaf = image.clone().requires_grad_()
     expect_gradient(answer(leaf, MEAN, STD), leaf)
     _works_on_any_device(answer, image)
+
+
+def _with_lists(answer: Answer, image: Tensor) -> object:
+    try:
+        return answer(image, MEAN, STD)
+    except (TypeError, AttributeError) as error:
+        if "'list'" in str(error):
+            raise Mistake(
+                "mean and std may be lists, and PyTorch does not calculate with lists. Make tensors of them first: "
+                "torch.as_tensor(mean, device=image.device)."
+            ) from None
+        raise
+
+
+def _expect_whole_batch(got: object, right: Tensor) -> None:
+    if not isinstance(got, Tensor) or got.shape != right.shape:
+        return
+    first, *others = (_alike(*pair) for pair in zip(got, right, strict=True))
+    if first and not all(others):
+        raise Mistake("only the first picture of the batch is right. Write image[:, c], not image[0, c].")
 
 
 def _normalization_mistakes(image: Tensor) -> dict[str, Tensor]:
@@ -199,21 +229,27 @@ def _normalization_mistakes(image: Tensor) -> dict[str, Tensor]:
 
 
 def _works_on_any_device(answer: Answer, image: Tensor) -> None:
-    """The answer runs where new tensors land on the device "meta", away from the image, as they do beside a GPU."""
-    trap = (
-        "new tensors must be made on the device of the image, or this goes wrong on a GPU: "
-        "torch.as_tensor(mean, device=image.device)."
-    )
+    """The device "meta" stands for a GPU: once for what the answer makes new, once for the image.
+
+    It has no values, so a right answer may stumble over one of the two, where it copies or reads them. Only an answer
+    that leaves something on the CPU stumbles over both.
+    """
+    if not _stays_on_device(answer, image, default="meta") and not _stays_on_device(answer, image.to("meta")):
+        raise Mistake(
+            "new tensors must be made on the device of the image, or this goes wrong on a GPU: "
+            "torch.as_tensor(mean, device=image.device)."
+        )
+
+
+def _stays_on_device(answer: Answer, image: Tensor, default: str = "cpu") -> bool:
     try:
-        with torch.device("meta"):
+        with torch.device(default):
             got = answer(image, MEAN, STD)
-    except (RuntimeError, NotImplementedError) as error:
+    except (RuntimeError, TypeError) as error:
         if "meta" in str(error):
-            raise Mistake(trap) from None
+            return False
         raise
-    if isinstance(got, Tensor) and got.device.type == "meta":
-        raise Mistake(trap)
-    expect(got, _normalize(image, MEAN, STD), what="the result")
+    return isinstance(got, Tensor) and got.device == image.device
 
 
 @exercise(reference=_pixel_gradient)
@@ -228,10 +264,14 @@ def pixel_gradient(answer: Answer) -> None:
 
     right = 2 * weights * image
     got = _explained(answer, image, loss)
+    if isinstance(got, tuple):
+        raise Mistake(
+            "the result is a tuple: torch.autograd.grad returns one, with a gradient per tensor. Take its [0]."
+        )
     if got is None:
         raise Mistake(
-            "the result is None. Either `return` is missing, or you read .grad of a tensor that is not the one you "
-            "made ask for gradients and handed to the loss."
+            "the result is None. Is `return` there? Did you call backward() and then return `.grad`, of the very "
+            "tensor that asks for gradients and went into the loss? (backward() itself returns nothing.)"
         )
     if not torch.equal(image, before):
         raise Mistake("you changed the image. Only its gradient was asked for; take no step.")
@@ -285,7 +325,10 @@ def descend(answer: Answer) -> None:
     if image.requires_grad or target.requires_grad:
         raise Mistake("image and target ask for gradients after your function is done. Only your copy should ask.")
     wide, other = random(1, 3, 3, 8, seed=2).sigmoid(), random(1, 3, 3, 8, seed=3).sigmoid()
-    expect(_explained(answer, wide, other, 1, 5.0), _descend(wide, other, 1, 5.0), what="the image after one step")
+    beyond = _descend(wide, other, 1, 0.9 * wide.numel())  # a step so long that it leaves [0, 1]
+    clamped = "you cut the values off at 0 and 1. Leave each step as it is: the gradient knows nothing of a cut."
+    got = _explained(answer, wide, other, 1, 0.9 * wide.numel())
+    expect(got, beyond, {clamped: beyond.clamp(0, 1)}, "the image after one step")
     expect(_explained(answer, wide, other, 0, 5.0), wide, what="the image after no step at all")
     far = _explained(answer, wide, other, 60, 0.25 * wide.numel())
     expect(far, _descend(wide, other, 60, 0.25 * wide.numel()), what="the image after 60 steps")
