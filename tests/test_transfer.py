@@ -61,7 +61,7 @@ def test_the_global_random_state_neither_matters_nor_changes(style):
 def test_a_texture_is_square_and_approaches_the_statistics_of_its_style(style):
     result = synthesize_texture(style, backbone=BACKBONE, size=64, steps=60)
     assert result.image.shape == (1, 3, 64, 64)
-    assert result.history[-1].losses["style"] < 0.02 * result.history[0].losses["style"]
+    assert result.history[-1].losses["style"] < 0.05 * result.history[0].losses["style"]
 
 
 def test_a_shallow_layer_gives_the_picture_back_and_a_deep_one_less_of_it(content):

@@ -1,0 +1,59 @@
+"""Paints the pictures of the README: photographs of scikit-image in styles of this project, with slim.
+
+uv run python tools/make_readme_pictures.py        # writes overview.jpg and weights.jpg to images/result, two minutes
+"""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from PIL import ImageOps
+from torchvision.transforms.v2 import functional as TF
+
+from stylelib import gallery, plots, stylize
+
+FOLDER = Path(__file__).resolve().parent.parent / "images" / "result"
+PAIRS = [
+    ("astronaut", "flow_strokes"),
+    ("chelsea", "marbling"),
+    ("coffee", "waves"),
+    ("stereo_motorcycle", "geometric"),
+]
+WEIGHTS = (1, 8, 64, 512, 4096)
+PANEL = 320  # pixels; the middle of each picture is shown as a square
+
+
+def panel(image):
+    """The largest square in the middle, (1, 3, PANEL, PANEL)."""
+    square = ImageOps.fit(TF.to_pil_image(image[0]), (PANEL, PANEL))
+    return TF.to_dtype(TF.to_image(square), scale=True)[None]
+
+
+def overview() -> Figure:
+    """Four photographs, four styles, and each photograph in one of them."""
+    rows = {"content": {}, "style": {}, "result": {}}
+    for content_name, style_name in PAIRS:
+        content, style = gallery.load(content_name, 512), gallery.load(style_name, 512)
+        rows["content"][content_name] = panel(content)
+        rows["style"][style_name] = panel(style)
+        rows["result"][f"{content_name} + {style_name}"] = panel(stylize(content, style).image)
+    titled = {title: image for row in rows.values() for title, image in row.items()}
+    return plots.pictures(titled, columns=len(PAIRS), height=2.6)
+
+
+def weights() -> Figure:
+    """The same picture with style weights from hardly styled to little but style."""
+    content, style = gallery.load("astronaut", 512), gallery.load("flow_strokes", 512)
+    results = {f"style weight {w}": panel(stylize(content, style, style_weight=w).image) for w in WEIGHTS}
+    return plots.pictures(results, height=2.2)
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for paint in (overview, weights):
+        path = FOLDER / f"{paint.__name__}.jpg"
+        paint().savefig(path, dpi=110, pil_kwargs={"quality": 88})
+        print(f"wrote {path.name} ({path.stat().st_size / 1000:.0f} kB)")
+
+
+if __name__ == "__main__":
+    main()
