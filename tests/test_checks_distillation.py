@@ -45,6 +45,19 @@ def head_by_loops(features, weight, bias):
     return torch.stack(channels, dim=1)
 
 
+def head_into(empty):
+    """The prediction, channel by channel, written into a tensor made by a function of the features and the shape."""
+
+    def answer(features, weight, bias):
+        batch, _, height, width = features.shape
+        result = empty(features, (batch, len(bias), height, width))
+        for d in range(len(bias)):
+            result[:, d] = (weight[d][:, None, None] * features).sum(1) + bias[d]
+        return result
+
+    return answer
+
+
 def head_in_place(features, weight, bias):
     result = head(features, weight, bias)
     features.zero_()
@@ -155,7 +168,7 @@ def fold_with_bias(bias):
 
 RIGHT = {
     "convolution_cost": [cost(right_parameters, right_products), cost_of_a_real_layer],
-    "apply_head": [head, head_by_matrix, head_by_loops],
+    "apply_head": [head, head_by_matrix, head_by_loops, head_into(lambda features, shape: features.new_zeros(shape))],
     "unexplained_variance": [unexplained, unexplained_by_rows],
     "fold_batch_norm": [fold, fold_by_torch],
 }
@@ -196,6 +209,7 @@ WRONG = {
         (head_in_place, "in place"),
         (lambda f, w, b: head(f, w.detach(), b), "does not reach all inputs"),
         (lambda f, w, b: head(f, w, b).detach(), "no gradient flows"),
+        (head_into(lambda features, shape: torch.zeros(shape)), "on the device of the features"),
         (lambda f, w, b: head(f, w, b)[:1], "should have the shape"),
         (lambda f, w, b: torch.zeros_like(head(f, w, b)), "all zeros"),
         (lambda f, w, b: head(f, w, b) * torch.nan, "NaN"),
