@@ -1,6 +1,10 @@
-"""Notebooks are tested without their reader's own answers, which would change what they print."""
+"""Notebooks are tested as in JupyterLab, and without their reader's own answers, which would change what they print."""
+
+import os
 
 import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; stylelib/__init__.py has the reason
 
 
 @pytest.hookimpl(wrapper=True)
