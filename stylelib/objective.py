@@ -9,7 +9,7 @@ from .backbones import Backbone
 from .losses import content_loss, gram_matrix, out_of_range, style_loss, total_variation
 
 # Chosen on four pairs of pictures; tools/train_slim.md shows what other values gave.
-STYLE_WEIGHT = 64.0
+STYLE_WEIGHT = 32.0
 VARIATION_WEIGHT = 4.0
 RANGE_WEIGHT = 10.0
 

@@ -18,7 +18,7 @@ PAIRS = [
     ("coffee", "waves"),
     ("stereo_motorcycle", "geometric"),
 ]
-WEIGHTS = (1, 8, 64, 512, 4096)
+WEIGHTS = (0.5, 4, 32, 256, 2048)
 PANEL = 320  # pixels; the middle of each picture is shown as a square
 
 
