@@ -69,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_texture)
 
     command = commands.add_parser("doctor", help="what this machine has and how long a picture takes")
-    command.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default)")
+    command.add_argument("content", nargs="?", metavar="CONTENT", help="only say what stylizing this picture will take")
+    _add_run_options(command, size=512)
     command.set_defaults(run=_doctor)
 
     command = commands.add_parser("gallery", help="names of the course's pictures")
@@ -78,13 +79,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_recipe_options(command: argparse.ArgumentParser, size: int) -> None:
-    positive, seed = _number(int, least=1), _number(int, least=0, below=2**63)
     command.add_argument("style", metavar="STYLE", help="a picture file, or a name from the gallery")
     command.add_argument("-o", "--out", required=True, help="file to write; its ending (.png, .jpg) says the format")
+    seed = _number(int, least=0, below=2**63)
+    command.add_argument("--seed", type=seed, default=0, help="of the random start (default %(default)s)")
+    _add_run_options(command, size)
+
+
+def _add_run_options(command: argparse.ArgumentParser, size: int) -> None:
+    """What decides how long a run takes."""
+    positive = _number(int, least=1)
     command.add_argument("--size", type=positive, default=size, help="long side in pixels (default %(default)s)")
     command.add_argument("--backbone", default="slim", help=f"{', '.join(RECIPES)} (default %(default)s)")
     command.add_argument("--steps", type=positive, default=STEPS, help="evaluations in all (default %(default)s)")
-    command.add_argument("--seed", type=seed, default=0, help="of the random start (default %(default)s)")
     command.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default)")
 
 
@@ -122,7 +129,12 @@ def _texture(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     _check_device(options.device)
-    print(doctor.report(options.device))
+    if options.content is None:
+        print(doctor.report(options.device))
+    else:
+        content = _read(options.content)
+        backbone = load_backbone(options.backbone, options.device)
+        print(f"{options.content}: {doctor.forecast(content, backbone, options.size, options.steps)}")
     return 0
 
 

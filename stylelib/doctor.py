@@ -2,20 +2,19 @@
 
 import os
 import platform
-import statistics
-import time
 
 import psutil
 import torch
 import torchvision
+from torch import Tensor
 
+from . import cost
 from .backbones import RECIPES, Backbone, load_backbone, weights_file
-from .images import scaled_shape
-from .loop import optimize
+from .images import resize, scaled_shape
 from .objective import Objective
-from .transfer import STEPS, scales, shares
+from .transfer import STEPS, check_image, scales, shares
 
-ASPECT = (3, 4)  # height : width of the photograph that `estimate` assumes
+ASPECT = (3, 4)  # height : width of a photograph, where none is given
 
 
 def report(device: str = "auto") -> str:
@@ -26,8 +25,8 @@ def report(device: str = "auto") -> str:
             f"python        {platform.python_version()} on {platform.system()} {platform.machine()}",
             f"torch         {torch.__version__}, torchvision {torchvision.__version__}",
             f"processor     {torch.get_num_threads()} threads on {os.cpu_count()} cores",
-            f"memory        {_gigabytes(psutil.virtual_memory().available)} free of "
-            f"{_gigabytes(psutil.virtual_memory().total)}",
+            f"memory        {cost.gigabytes(psutil.virtual_memory().available)} free of "
+            f"{cost.gigabytes(psutil.virtual_memory().total)}",
             f"accelerator   {_accelerator()}",
             *(f"{name:13} {_readiness(name)}" for name in RECIPES),
             f"one picture   about {estimate(backbone):.0f} s with slim at 512 pixels on {backbone.mean.device}",
@@ -35,23 +34,43 @@ def report(device: str = "auto") -> str:
     )
 
 
-def estimate(backbone: Backbone, size: int = 512, steps: int = STEPS) -> float:
-    """Seconds that `stylize` will take: a few steps at each scale, timed, times the steps each scale gets."""
-    seconds = 0.0
+def forecast(content: Tensor, backbone: Backbone, size: int = 512, steps: int = STEPS) -> str:
+    """Seconds and memory that `stylize` will take, in one line.
+
+    Raises:
+        ValueError: what `stylize` would refuse, a size beyond the free memory among it.
+    """
+    check_image("content", content, scales(size)[0])
+
+    def objective_at(scale: int) -> Objective:
+        picture = resize(content, scale)
+        return Objective(backbone, picture, picture.flip(-1))  # any style of this shape costs the same
+
+    shape, device, last = tuple(content.shape[-2:]), backbone.mean.device, shares(steps, len(scales(size)))[-1]
+    cost.check_fits(objective_at, device, shape, size, last)
+    seconds = estimate(backbone, size, steps, shape)
+    height, width = scaled_shape(*shape, size)
+    memory = _in_use(device) + cost.CAUTION * cost.memory(objective_at, shape, size, last)
+    return (
+        f"{width} × {height} pixels with {backbone.name} on {device}, {steps} evaluations: "
+        f"about {seconds:.0f} s and {cost.gigabytes(memory)} of memory"
+    )
+
+
+def estimate(backbone: Backbone, size: int = 512, steps: int = STEPS, shape: tuple[int, int] = ASPECT) -> float:
+    """Seconds that `stylize` will take: a few steps at each scale, timed, for as many as each scale gets."""
+    total = 0.0
     for scale, count in zip(scales(size), shares(steps, len(scales(size))), strict=True):
-        picture = torch.rand(1, 3, *scaled_shape(*ASPECT, scale), generator=torch.Generator().manual_seed(0))
-        seconds += count * _seconds_per_step(Objective(backbone, picture, picture.flip(-1)), picture)
-    return seconds
+        picture = torch.rand(1, 3, *scaled_shape(*shape, scale), generator=torch.Generator().manual_seed(0))
+        total += cost.seconds(Objective(backbone, picture, picture.flip(-1)), picture, count)
+    return total
 
 
-def _seconds_per_step(objective: Objective, picture: torch.Tensor) -> float:
-    """Median of a few steps after one of warm-up. Reading the losses in `optimize` waits for the device."""
-    times = []
-    start = time.perf_counter()
-    for _ in optimize(picture, objective, steps=8):
-        times.append(time.perf_counter() - start)
-        start = time.perf_counter()
-    return statistics.median(times[1:])
+def _in_use(device: torch.device) -> int:
+    """Bytes that the libraries and the network already take."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    return psutil.Process().memory_info().rss
 
 
 def _accelerator() -> str:
@@ -60,7 +79,7 @@ def _accelerator() -> str:
         return "none found; everything in the course runs on the processor too"
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
-        return f"{properties.name}, {_gigabytes(properties.total_memory)}"
+        return f"{properties.name}, {cost.gigabytes(properties.total_memory)}"
     return device.type
 
 
@@ -68,7 +87,3 @@ def _readiness(name: str) -> str:
     if weights_file(name).is_file():
         return "ready"
     return f"not downloaded ({RECIPES[name].megabytes} MB, fetched when first used)"
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 2**30:.1f} GiB"

@@ -13,7 +13,8 @@ from .objective import Objective
 from .spectrum import spectrum
 
 # L-BFGS now and then takes one wild step and learns from it. If the loss stays this many times above the best one for
-# more steps than PATIENCE, what it has learned is of no use: it starts anew from the best image.
+# more steps than PATIENCE, what it has learned is of no use: it starts anew from the best image. So it does if for more
+# steps than PATIENCE it learned nothing (torch keeps no pair from where the loss curves downward) and only creeps.
 EXPLODED, PATIENCE, RESTARTS = 100.0, 3, 3
 
 # L-BFGS (Liu and Nocedal 1989) takes full steps and keeps this many pairs of past steps and gradient changes. torch's
@@ -92,22 +93,27 @@ def optimize(
         return losses["total"]
 
     best: Step | None = None
-    fresh, high, restarts = True, 0, 0
+    fresh, move, high, idle, restarts, newest = True, FIRST_MOVE, 0, 0, 0, None
     for index in range(steps):
-        with _first_step_scaled(solver, fresh):
+        with _first_step_scaled(solver, move if fresh else None):
             solver.step(closure)
         current = seen.pop("image")
         losses = {name: loss.item() for name, loss in seen.items()}
         step = Step(index, losses, current, steps, tuple(current.shape[-2:]))
         best = _better(step, best)
-        fresh, high = False, high + 1 if losses["total"] > EXPLODED * best.losses["total"] else 0
+        high = high + 1 if losses["total"] > EXPLODED * best.losses["total"] else 0
         lost = high > PATIENCE
         if not math.isfinite(losses["total"]) or (lost and restarts == RESTARTS):
             yield from _give_up(step, best)
             return
-        if lost:
+        before, newest = newest, _newest_pair(solver)
+        creeps = optimizer == "lbfgs" and newest is before and step is best and not fresh
+        idle = idle + 1 if creeps else 0
+        fresh = lost or idle > (PATIENCE if newest is not None else 0)
+        if fresh:
+            move = 2 * move if newest is None else FIRST_MOVE  # still downward all the way: a longer one
             solver, pixels = _solver(optimizer, best.image, learning_rate)
-            fresh, high, restarts = True, 0, restarts + 1
+            high, idle, restarts, newest = 0, 0, restarts + lost, None
         yield step
 
 
@@ -133,14 +139,20 @@ def _solver(
 
 
 @contextmanager
-def _first_step_scaled(solver: torch.optim.Optimizer, fresh: bool) -> Iterator[None]:
-    """During L-BFGS's first step, raises the learning rate so that each variable moves by FIRST_MOVE on average."""
+def _first_step_scaled(solver: torch.optim.Optimizer, move: float | None) -> Iterator[None]:
+    """During L-BFGS's first step, raises the learning rate so that each variable moves by `move` on average."""
     group = solver.param_groups[0]
     count = sum(variables.numel() for variables in group["params"])
-    factor = FIRST_MOVE * count if fresh and isinstance(solver, torch.optim.LBFGS) else 1.0
+    factor = move * count if move and isinstance(solver, torch.optim.LBFGS) else 1.0
     group["lr"] *= factor
     yield
     group["lr"] /= factor
+
+
+def _newest_pair(solver: torch.optim.Optimizer) -> Tensor | None:
+    """The last step that L-BFGS learned from; None before there is one."""
+    steps = solver.state[solver.param_groups[0]["params"][0]].get("old_stps")
+    return steps[-1] if steps else None
 
 
 def _give_up(step: Step, best: Step) -> Iterator[Step]:

@@ -37,7 +37,26 @@ def gram_matrix(features: Tensor) -> Tensor:
     flat = features.flatten(2)
     with torch.autocast(flat.device.type, enabled=False):
         flat = flat if flat.dtype == torch.float64 else flat.float()
-        return flat @ flat.mT / flat.shape[-1]
+        return _SelfProduct.apply(flat) / flat.shape[-1]
+
+
+class _SelfProduct(torch.autograd.Function):
+    """F Fᵀ, with the gradient (g + gᵀ) F in one product.
+
+    Autograd by itself sees two factors, multiplies once for each, and adds two results of different memory layouts.
+    Of an evaluation on VGG-19 that took a quarter of the time.
+    """
+
+    @staticmethod
+    def forward(context, flat: Tensor) -> Tensor:
+        context.save_for_backward(flat)
+        return flat @ flat.mT
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        (flat,) = context.saved_tensors
+        # Transposed twice: so the result has its channels last in memory, as the features have.
+        return (flat.mT @ (gradient + gradient.mT)).mT
 
 
 def content_loss(

@@ -77,8 +77,8 @@ def stylize(
         ValueError: no pictures, a size too small or beyond the free memory, an unknown start or optimizer.
     """
     backbone = backbone or load_backbone("slim")
-    _check_image("content", content, scales(size)[0])
-    _check_image("style", style, scales(size)[0])
+    check_image("content", content, scales(size)[0])
+    check_image("style", style, scales(size)[0])
     if start not in ("content", "noise"):
         raise ValueError(f"There is no start {start!r}. There are: content, noise.")
 
@@ -86,7 +86,7 @@ def stylize(
         return Objective(backbone, _scaled(content, scale), _scaled(style, scale), **weights)
 
     shape = tuple(content.shape[-2:])
-    first = _scaled(content, scales(size)[0]) if start == "content" else None
+    first = content if start == "content" else None
     return _coarse_to_fine(
         objective_at, shape, first, size, steps, seed, optimizer, on_step, device=backbone.mean.device
     )
@@ -108,7 +108,7 @@ def synthesize_texture(
     Starts from noise. Arguments as in `stylize`.
     """
     backbone = backbone or load_backbone("slim")
-    _check_image("style", style, scales(size)[0])
+    check_image("style", style, scales(size)[0])
 
     def objective_at(scale: int) -> Objective:
         return Objective(backbone, style=_scaled(style, scale), **weights)
@@ -138,7 +138,7 @@ def reconstruct(
     """
     backbone = backbone or load_backbone("slim")
     size = size or (max(image.shape[-2:]) if isinstance(image, Tensor) else SMALLEST)
-    _check_image("image", image, size)
+    check_image("image", image, size)
     # No more smoothing than needed: it would hide what the layer remembers.
     options = {"content_layers": [layer], "variation_weight": 0.01} | weights
 
@@ -216,8 +216,8 @@ def _noise(shape: tuple[int, int], seed: int) -> Tensor:
     return (0.5 + 0.15 * torch.randn(1, 3, *shape, generator=generator)).clamp(0, 1)
 
 
-def _check_image(role: str, image: Tensor, smallest: int) -> None:
-    """Is it an image, and is its short side long enough when its long side is `smallest`?"""
+def check_image(role: str, image: Tensor, smallest: int) -> None:
+    """Raises a `ValueError` if it is no image, or if its short side is too short when its long side is `smallest`."""
     if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, 3):
         shape = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
         raise ValueError(f"The {role} must be an image, (1, 3, height, width) in [0, 1]; it is {shape}.")

@@ -1,13 +1,15 @@
 """Backbones: the right feature maps under the right names, and one clear sentence when something is missing."""
 
 import socket
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torchvision import models
 
-from stylelib.backbones import SLIM_WEIGHTS, BackboneError, load_backbone, weights_file
+from stylelib import Objective, backbones, gallery, optimize
+from stylelib.backbones import SLIM_WEIGHTS, BackboneError, has_bfloat16_units, load_backbone, weights_file
 
 VGG_RELUS = [1, 3, 6, 8, 11, 13, 15, 17, 20, 22, 24, 26, 29]  # indices in torchvision's vgg19().features
 VGG_NAMES = (
@@ -53,7 +55,7 @@ def seeded(build):
 
 @torch.no_grad()
 def test_vgg19_equals_a_hand_run_of_torchvisions_modules(image):
-    backbone = seeded(lambda: load_backbone("vgg19", pretrained=False))
+    backbone = seeded(lambda: load_backbone("vgg19", pretrained=False, mixed=False))
     reference = seeded(lambda: models.vgg19(weights=None).features.eval())
     expected = hand_run(reference, image, VGG_RELUS)
     for got, wanted in zip(backbone(image, VGG_NAMES).values(), expected, strict=True):
@@ -62,7 +64,7 @@ def test_vgg19_equals_a_hand_run_of_torchvisions_modules(image):
 
 @torch.no_grad()
 def test_squeezenet_equals_a_hand_run_of_torchvisions_modules(image):
-    backbone = seeded(lambda: load_backbone("squeezenet1_0", pretrained=False))
+    backbone = seeded(lambda: load_backbone("squeezenet1_0", pretrained=False, mixed=False))
     reference = seeded(lambda: models.squeezenet1_0(weights=None).features.eval())
     expected = hand_run(reference, image, FIRES.values())
     for got, wanted in zip(backbone(image, FIRES).values(), expected, strict=True):
@@ -130,7 +132,7 @@ def test_weights_in_the_cache_are_used_without_a_network(offline, image):
     offline.mkdir(parents=True)
     torch.save(reference.state_dict(), weights_file("squeezenet1_0"))
     (expected,) = hand_run(reference.features, image, [FIRES["fire5"]])
-    torch.testing.assert_close(load_backbone("squeezenet1_0")(image, ["fire5"])["fire5"], expected)
+    torch.testing.assert_close(load_backbone("squeezenet1_0", mixed=False)(image, ["fire5"])["fire5"], expected)
 
 
 @pytest.mark.parametrize("name, megabytes", [("vgg19", "548 MB"), ("squeezenet1_0", "5 MB")])
@@ -166,7 +168,7 @@ def test_unknown_names_list_what_exists(image):
 
 @torch.no_grad()
 def test_average_pooling_can_replace_max_pooling(image):
-    backbone = seeded(lambda: load_backbone("vgg19", pretrained=False, pooling="average"))
+    backbone = seeded(lambda: load_backbone("vgg19", pretrained=False, mixed=False, pooling="average"))
     features = backbone(image, ["relu1_2", "pool1"])
     torch.testing.assert_close(features["pool1"], nn.functional.avg_pool2d(features["relu1_2"], 2))
 
@@ -178,3 +180,64 @@ def test_replicate_padding_sees_no_frame_around_a_flat_picture(name, layer):
     framed = seeded(lambda: load_backbone(name, pretrained=False, padding="zeros"))(flat, [layer])[layer]
     clean = seeded(lambda: load_backbone(name, pretrained=False, padding="replicate"))(flat, [layer])[layer]
     assert clean.std((2, 3)).max() < 1e-5 < framed.std((2, 3)).max()
+
+
+# --- mixed precision
+
+
+@pytest.mark.parametrize("name", ["slim", "vgg19", "squeezenet1_0"])
+def test_mixed_precision_gives_float32_features_and_gradients_close_to_float32(name, image):
+    def run(mixed):
+        backbone = seeded(lambda: load_backbone(name, pretrained=False, mixed=mixed))
+        pixels = image.clone().requires_grad_()
+        features = backbone(pixels, backbone.style_layers)
+        assert {feature.dtype for feature in features.values()} == {torch.float32}
+        sum(feature.square().sum() for feature in features.values()).backward()
+        assert pixels.grad.dtype == torch.float32 and pixels.grad.is_contiguous()
+        return [*features.values(), pixels.grad]
+
+    for exact, rounded in zip(run(False), run(True), strict=True):
+        error = (rounded - exact).norm() / exact.norm()
+        assert 0 < error < 0.2, "values are rounded by up to 1/256; a max pooling may then pass on another neighbor"
+
+
+def test_mixed_precision_is_chosen_by_network_and_device(monkeypatch):
+    for units in (True, False):
+        monkeypatch.setattr(backbones, "has_bfloat16_units", lambda device, units=units: units)
+        chosen = {name: load_backbone(name, pretrained=False).mixed for name in ("slim", "vgg19", "squeezenet1_0")}
+        assert chosen == {"slim": False, "vgg19": units, "squeezenet1_0": units}
+        assert load_backbone("slim", mixed=True).mixed
+        assert not load_backbone("squeezenet1_0", pretrained=False, mixed=False).mixed
+
+
+def test_units_for_bfloat16_are_what_the_processor_says(monkeypatch):
+    for capabilities, expected in [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx2": True}, False)]:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
+        assert has_bfloat16_units("cpu") is expected
+    assert not has_bfloat16_units("mps") and not has_bfloat16_units("meta")
+
+
+@pytest.mark.skipif(not has_bfloat16_units("cpu"), reason="this processor has no units for bfloat16")
+def test_mixed_precision_reaches_the_same_loss():
+    """What makes it the default: the final loss, in float32 for both, within 1 % or better. VGG-19's first half."""
+    content, style = gallery.load("chelsea", size=64), gallery.load("flow_strokes", size=64)
+    layers = {"content_layers": ["relu3_1"], "style_layers": ["relu1_1", "relu2_1", "relu3_1"]}
+    exact, rounded = (
+        Objective(seeded(partial(load_backbone, "vgg19", pretrained=False, mixed=mixed)), content, style, **layers)
+        for mixed in (False, True)
+    )
+
+    def final_loss(objective):
+        seen = []
+
+        def watched(image):
+            with torch.no_grad():
+                seen.append(exact(image)["total"].item())
+            return objective(image)
+
+        watched.device = objective.device
+        for _ in optimize(content, watched, steps=100):
+            pass
+        return min(seen)
+
+    assert final_loss(rounded) <= 1.01 * final_loss(exact)

@@ -54,6 +54,13 @@ def loss_of_means(features, targets):
     ).mean()
 
 
+def loss_after_moving(features, targets):
+    total = torch.tensor(0.0).to(next(iter(features.values())).device)
+    for name, target in targets.items():
+        total = total + relative(features[name], target.detach())
+    return total / len(targets)
+
+
 def loss_undetached(features, targets):
     return sum(relative(features[name], target) for name, target in targets.items()) / len(targets)
 
@@ -257,7 +264,7 @@ def start_asks_for_gradients(objective, start, steps, rate):
 
 RIGHT = {
     "squared_distance": [distance, distance_by_norm, distance_by_loop],
-    "content_loss": [loss_by(relative), loss_with_constants, loss_of_means],
+    "content_loss": [loss_by(relative), loss_with_constants, loss_of_means, loss_after_moving],
     "content_gradient": [gradient, gradient_by_loop],
     "reconstruct": [descend, descend_by_formula, descend_with_closure],
 }

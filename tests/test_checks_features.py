@@ -40,6 +40,28 @@ def convolve_by_numbers(channel, kernel):
     return result
 
 
+def convolve_after_moving(channel, kernel):
+    height, width = channel.shape
+    result, framed = (torch.zeros(height + more, width + more).to(channel.device) for more in (0, 2))
+    framed[1:-1, 1:-1] = channel
+    for row in range(height):
+        for column in range(width):
+            result[row, column] = (framed[row : row + 3, column : column + 3] * kernel).sum()
+    return result
+
+
+def convolve_on_the_device(channel, kernel):
+    """Reads the numbers of the kernel one by one, and names the device."""
+    height, width = channel.shape
+    framed = torch.zeros(height + 2, width + 2, device=channel.device)
+    framed[1:-1, 1:-1] = channel
+    result = torch.zeros(height, width, device=channel.device)
+    for u in range(3):
+        for v in range(3):
+            result = result + kernel[u, v].item() * framed[u : u + height, v : v + width]
+    return result
+
+
 def convolve_with(change=lambda patch, kernel: patch * kernel, frame=None, reduce=torch.Tensor.sum):
     """The loop of the lesson, with one thing done differently."""
 
@@ -85,6 +107,12 @@ def convolve_on_cpu(channel, kernel):
         for column in range(channel.shape[1]):
             result[row, column] = (pad(channel, (1, 1, 1, 1))[row : row + 3, column : column + 3] * kernel).sum()
     return result
+
+
+def convolve_half_moved(channel, kernel):
+    framed = torch.zeros(channel.shape[0] + 2, channel.shape[1] + 2)
+    framed[1:-1, 1:-1] = channel
+    return (framed.unfold(0, 3, 1).unfold(1, 3, 1) * kernel).sum(dim=(-1, -2))
 
 
 def convolve_on_two_devices(channel, kernel):
@@ -350,7 +378,15 @@ def collect_and_cut_the_network(network, x, layers):
 
 
 RIGHT = {
-    "convolve": [convolve_by_torch, convolve_by_loops, convolve_by_unfold, convolve_by_numbers, convolve_with()],
+    "convolve": [
+        convolve_by_torch,
+        convolve_by_loops,
+        convolve_by_unfold,
+        convolve_by_numbers,
+        convolve_after_moving,
+        convolve_on_the_device,
+        convolve_with(),
+    ],
     "receptive_field": [field_right, field_by_intervals, field_as_float],
     "strongest_positions": [positions_by_divmod, positions_by_search, positions_as_tensor, positions_as_tensors],
     "collect_features": [collect_right, collect_by_slicing, collect_by_recursion, collect_by_torchvision],
@@ -375,6 +411,7 @@ WRONG = {
         (lambda c, k: convolve_by_torch(c, k).detach(), "no gradient flows"),
         (lambda c, k: torch.tensor(convolve_by_torch(c, k).tolist()), "no gradient flows"),
         (convolve_on_cpu, "device=channel.device"),
+        (convolve_half_moved, "device=channel.device"),
         (convolve_on_two_devices, "device=channel.device"),
         (lambda c, k: convolve_by_torch(c, k)[None, None], "should have the shape (4, 6)"),
         (lambda c, k: c * 0, "all zeros"),

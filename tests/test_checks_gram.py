@@ -24,6 +24,36 @@ def gram_by_loop(features):
     return torch.stack(rows, dim=1) / (height * width)
 
 
+def gram_in_zeros_moved(features):
+    """Made on the CPU and moved: slow on a GPU, but right. So is the next one, which reads a value."""
+    batch, channels = features.shape[:2]
+    return torch.zeros(batch, channels, channels).to(features.device) + gram_of(features)
+
+
+def gram_by_counted_positions(features):
+    count = torch.ones_like(features[0, 0]).sum().item()
+    return flat(features) @ flat(features).mT / count
+
+
+def gram_by_counted_shape(features):
+    return flat(features) @ flat(features).mT / torch.tensor(features.shape[2:]).prod().item()
+
+
+def gram_in_new_zeros(features):
+    result = features.new_zeros(features.shape[0], features.shape[1], features.shape[1])
+    for i in range(features.shape[1]):
+        result[:, i] = (flat(features)[:, i : i + 1] * flat(features)).mean(-1)
+    return result
+
+
+def gram_in_zeros(features):
+    """As gram_in_new_zeros, but on the CPU, wherever the features lie."""
+    result = torch.zeros(features.shape[0], features.shape[1], features.shape[1])
+    for i in range(features.shape[1]):
+        result[:, i] = (flat(features)[:, i : i + 1] * flat(features)).mean(-1)
+    return result
+
+
 def gram_on_cpu(features):
     result = torch.zeros(features.shape[0], features.shape[1], features.shape[1])
     return result + gram_of(features) if features.device.type == "cpu" else result
@@ -166,7 +196,14 @@ def zeros(*arguments):
 
 
 RIGHT = {
-    "gram_matrix": [gram_of, gram_by_loop],
+    "gram_matrix": [
+        gram_of,
+        gram_by_loop,
+        gram_in_new_zeros,
+        gram_in_zeros_moved,
+        gram_by_counted_positions,
+        gram_by_counted_shape,
+    ],
     "shuffle_positions": [shuffle_right, shuffle_by_gather],
     "mean_and_variance": [statistics_right, statistics_by_moments],
     "style_loss": [loss_by(relative), loss_by_norms],
@@ -199,6 +236,7 @@ WRONG = {
         (gram_in_place, "in place"),
         (lambda f: gram_of(f).detach(), "no gradient flows"),
         (gram_on_cpu, "device=features.device"),
+        (gram_in_zeros, "device=features.device"),
         (gram_mixed_devices, "device=features.device"),
         (lambda f: torch.zeros(f.shape[0], f.shape[1], f.shape[1]), "all zeros"),
         (lambda f: gram_of(f) * torch.nan, "NaN"),

@@ -136,6 +136,14 @@ def test_doctors_estimate_grows_with_the_picture_and_the_steps():
     assert cli.doctor.estimate(backbone, size=127, steps=1000) > 5 * small
 
 
+def test_doctor_forecasts_the_run_of_a_picture(run):
+    status, output, errors = run("doctor", "content.png", "--size", 64, "--steps", 10, "--device", "cpu")
+    assert (status, errors) == (0, "")
+    assert re.fullmatch(
+        r"content.png: 64 × 43 pixels with slim on cpu, 10 evaluations: about \d+ s and \d+\.\d GiB of memory\n", output
+    )
+
+
 def test_gallery_lists_every_name(run):
     status, output, _ = run("gallery")
     assert status == 0 and all(name in output for name in cli.gallery.names())
@@ -247,6 +255,21 @@ def test_a_mistake_leaves_an_older_result_as_it_was(run):
 
 def test_a_mistake_in_doctors_options(run):
     assert "no device 'banana'" in complaint(run("doctor", "--device", "banana"))
+    assert "no file missing.png" in complaint(run("doctor", "missing.png"))
+    assert "There is no backbone 'vgg'" in complaint(run("doctor", "content.png", "--backbone", "vgg"))
+    assert "short side of the content" in complaint(run("doctor", "narrow.png", "--size", 64))
+
+
+@pytest.mark.parametrize("command", ["stylize content.png style.jpg -o out.png", "texture style.jpg -o out.png"])
+def test_a_size_beyond_the_memory_names_the_largest_that_fits(run, command):
+    message = complaint(run(*command.split(), "--size", 100_000, "--device", "cpu"))
+    assert re.match(r"Size 100000 needs about \d+\.\d GiB .* the largest size that fits is \d+\.$", message)
+    assert not Path("out.png").exists()
+
+
+def test_doctor_says_the_same_of_such_a_size(run):
+    message = complaint(run("doctor", "content.png", "--size", 100_000, "--device", "cpu"))
+    assert "the largest size that fits is" in message
 
 
 def test_without_a_network_a_painting_names_what_is_here(run, offline, monkeypatch):

@@ -7,8 +7,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "stylelib"
 ORDER = (
-    "images gallery color masks backbones losses objective spectrum loop transfer photo video doctor plots studio cli "
-    "checks"
+    "images gallery color masks backbones losses objective spectrum loop cost transfer photo video doctor plots "
+    "studio cli checks"
 ).split()
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 CHECKS = sorted((PACKAGE / "checks").glob("*.py"))  # a leaf in several files

@@ -1,5 +1,7 @@
 """What lesson 02 says beside its figures, checked as arrays."""
 
+from itertools import combinations
+
 import pytest
 import torch
 from torchvision.models.feature_extraction import create_feature_extractor
@@ -106,21 +108,59 @@ def test_each_pooling_makes_a_shift_matter_less(slim, image):
     assert distance["relu5_1"] < 0.1 * distance["relu1_1"]
 
 
+def test_edges_bring_the_shift_back_behind_the_first_pooling(slim, image):
+    before = slim(image[..., 16:-16, 16:-16], ["pool1", "relu2_1"])
+    after = slim(image[..., 16:-16, 15:-17], ["pool1", "relu2_1"])
+    pooled, edges = (stylelib.content_loss({name: after[name]}, {name: before[name]}) for name in before)
+    assert edges > 3 * pooled
+
+
+def test_maps_get_emptier_with_depth(slim, image):
+    features = slim(image, BLOCKS)
+
+    def share_of_little(maps):
+        maps = maps[:, maps[0].amax(dim=(1, 2)) > 0]
+        return (maps < 0.1 * maps.amax(dim=(2, 3), keepdim=True)).float().mean().item()
+
+    shares = [share_of_little(maps) for maps in features.values()]
+    assert shares[-1] > max(shares[:-1]) + 0.1
+
+
+def rescaled_network():
+    """Random weights as He et al. (2015) propose, without biases."""
+    network = stylelib.load_backbone(pretrained=False)
+    for module in network.network:
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            torch.nn.init.zeros_(module.bias)
+    return network
+
+
+def similarity(maps):
+    """Cosine of the maps of two pictures, averaged over channels and pairs of pictures. Maps: (pictures, C, h, w)."""
+    maps = maps[:, maps.amax(dim=(0, 2, 3)) > 0].flatten(2)
+    pairs = [torch.cosine_similarity(a, b, dim=1).mean() for a, b in combinations(maps, 2)]
+    return torch.stack(pairs).mean().item()
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_random_layers_make_pictures_alike_and_trained_ones_do_not(slim, seed):
+@pytest.mark.parametrize(
+    "names", [("geometric", "hatching", "mosaic", "waves"), ("astronaut", "chelsea", "coffee", "rocket")]
+)
+def test_only_trained_layers_make_pictures_less_alike(slim, names, seed):
+    four = torch.cat([resize_to(gallery.load(name), (192, 256)) for name in names])
     torch.manual_seed(seed)
-    untrained = stylelib.load_backbone(pretrained=False)
-    names = ("geometric", "hatching", "mosaic", "waves")
-    four = [resize_to(gallery.load(name), (192, 256)) for name in names]
+    nets = stylelib.load_backbone(pretrained=False), rescaled_network(), slim
+    random, rescaled, trained = ([similarity(maps) for maps in net(four, BLOCKS).values()] for net in nets)
+    assert random[-1] > 0.85 and random[0] < 0.5
+    assert rescaled[-1] > rescaled[0]
+    assert max(trained) < 0.5 and trained[-1] < 0.5 * trained[0] and trained[-1] < 0.5 * rescaled[-1]
 
-    def similarity(net, layer):
-        flat = [net(picture, [layer])[layer].flatten() for picture in four]
-        pairs = [(a, b) for a in range(4) for b in range(a)]
-        return sum(torch.cosine_similarity(flat[a], flat[b], dim=0).item() for a, b in pairs) / len(pairs)
 
-    random, trained = ([similarity(net, layer) for layer in BLOCKS] for net in (untrained, slim))
-    assert random == sorted(random) and random[-1] > 0.99 and random[0] < 0.6
-    assert max(trained) < 0.4 and trained[-1] < 0.15
+def test_the_similarity_does_not_depend_on_the_units_of_channels(slim, image):
+    maps = slim(torch.cat([image, image.flip(-1)]), ["relu3_1"])["relu3_1"]
+    units = torch.logspace(-2, 2, maps.shape[1]).view(1, -1, 1, 1)
+    assert similarity(units * maps) == pytest.approx(similarity(maps), rel=1e-3)
 
 
 def test_torchvision_gives_another_layer_under_our_name(slim, image):

@@ -106,7 +106,7 @@ def test_different_starts_end_in_different_pictures_with_the_same_features(rebui
 
 def test_the_content_loss_rises_from_0_and_falls_from_noise(photograph, backbone):
     style = gallery.load("flow_strokes", size=SIZE)
-    objective = stylelib.Objective(backbone, photograph, style)
+    objective = stylelib.Objective(backbone, photograph, style, style_weight=4)
     pixels = photograph.clone().requires_grad_()
     (pull,) = torch.autograd.grad(objective(pixels)["content"], pixels)
     assert pull.abs().max() < 1e-5, "at the start the content loss pulls at no pixel"
@@ -114,19 +114,43 @@ def test_the_content_loss_rises_from_0_and_falls_from_noise(photograph, backbone
         history = list(stylelib.optimize(start, objective, steps=STEPS))
         first, last = history[0].losses, min((step.losses for step in history), key=lambda losses: losses["total"])
         assert (first["content"] < 1e-6) == rises
-        assert (last["content"] > first["content"]) == rises
+        assert last["content"] > 0.05 if rises else last["content"] < first["content"] / 1.5
         assert last["total"] < first["total"] / 3
 
 
-def test_a_shallow_content_layer_keeps_the_photograph_and_a_deep_one_lets_it_go(photograph, backbone):
-    style = gallery.load("flow_strokes", size=SIZE)
-    kept = []
+def fine_lines(image):
+    gray = image.mean(dim=1, keepdim=True)
+    return (gray - gaussian_blur(gray, kernel_size=9, sigma=2)).flatten()
+
+
+def kept_lines(image, photograph):
+    """Correlation of what a blur takes away: asks no network, so it depends on no channel's unit."""
+    return torch.corrcoef(torch.stack([fine_lines(image), fine_lines(photograph)]))[0, 1].item()
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee"])
+def test_a_shallow_content_layer_keeps_the_photograph_and_a_deep_one_lets_it_go(name, backbone):
+    photograph, style = gallery.load(name, size=SIZE), gallery.load("flow_strokes", size=SIZE)
+    painted = []
     for layers in ({"relu2_1": 1}, {"relu2_1": 0.2, "relu4_2": 0.8}, {"relu4_2": 1}):
-        objective = stylelib.Objective(backbone, photograph, style, content_layers=layers)
+        objective = stylelib.Objective(backbone, photograph, style, content_layers=layers, style_weight=4)
         steps = list(stylelib.optimize(photograph, objective, steps=STEPS))
-        image = min(steps, key=lambda step: step.losses["total"]).image
-        kept.append(distance(backbone, image, photograph, "relu2_1"))
-    assert 1.15 * kept[0] < kept[1] and 1.15 * kept[1] < kept[2]
+        painted.append(min(steps, key=lambda step: step.losses["total"]).image)
+    lines = [kept_lines(image, photograph) for image in painted]
+    assert lines[0] > lines[1] + 0.05 and lines[1] > lines[2] + 0.15
+    shallow, _, deep = painted
+    for layer, near, far in (("relu2_1", shallow, deep), ("relu4_2", deep, shallow)):
+        assert 1.5 * distance(backbone, near, photograph, layer) < distance(backbone, far, photograph, layer), layer
+
+
+def test_what_deep_features_leave_free_stays_as_the_start_had_it(photograph, backbone):
+    cat = gallery.load("chelsea", size=8 * SIZE // 5)[..., :SIZE, SIZE // 4 : SIZE // 4 + SIZE]
+    objective = stylelib.Objective(backbone, photograph, content_layers=["relu4_2"], variation_weight=0.01)
+    starts = torch.cat([noise(), cat, photograph.flip(-1)])
+    ends = torch.cat([list(stylelib.optimize(start[None], objective, steps=STEPS))[-1].image for start in starts])
+    own_start, own_end = ((images - images.mean(dim=0)).flatten(1) for images in (starts, ends))
+    likeness = torch.corrcoef(torch.cat([own_end, own_start]))[:3, 3:]  # of each end to each start
+    assert likeness.diagonal().min() > 0.25 and likeness.argmax(dim=1).tolist() == [0, 1, 2]
 
 
 def test_the_learners_own_loop_brings_the_photograph_back(photograph, backbone):

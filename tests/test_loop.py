@@ -156,6 +156,19 @@ def test_the_loop_starts_anew_from_the_best_image(image):
     torch.testing.assert_close(cliff.seen[9], best.image)
 
 
+def test_lbfgs_leaves_a_place_where_the_loss_curves_downward(image):
+    """Inside a hill's shoulder the slope grows along the way down; torch keeps no such pair, and alone would creep."""
+
+    class Valley(Parabola):
+        def __call__(self, pixels):
+            return {"total": 1 - torch.exp(-20 * super().__call__(pixels)["total"])}
+
+    valley = Valley()
+    steps = list(optimize(image, valley, steps=60))
+    assert valley.calls == len(steps) == 60
+    assert min(step.losses["total"] for step in steps) < 0.01 * steps[0].losses["total"]
+
+
 def test_a_start_without_a_finite_loss_gives_no_step(image):
     with pytest.warns(OptimizationWarning, match="start itself has no finite loss"):
         assert list(optimize(image, Parabola(spoil_at=0), steps=5)) == []

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch.autograd import gradcheck
+from torch.autograd import gradcheck, gradgradcheck
 
 from stylelib.losses import content_loss, gram_matrix, out_of_range, style_loss, total_variation
 
@@ -76,6 +76,16 @@ def test_gram_stays_in_float32_inside_autocast():
 
 def test_gram_gradient():
     assert gradcheck(gram_matrix, random_features(1, 3, 2, 4, dtype=torch.float64).requires_grad_())
+
+
+def test_gram_second_derivatives():
+    assert gradgradcheck(gram_matrix, random_features(1, 3, 2, 4, dtype=torch.float64).requires_grad_())
+
+
+def test_gram_gradient_lies_in_memory_as_the_features_do():
+    features = random_features(1, 3, 4, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
+    gram_matrix(features).sum().backward()
+    assert features.grad.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (4, 5), (1, 1, 3, 4, 5)])

@@ -1,0 +1,161 @@
+"""What an optimization costs, before it is run: memory by bookkeeping, seconds by timing a few steps."""
+
+import statistics
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from .images import scaled_shape
+from .loop import LBFGS, optimize
+from .objective import Objective
+from .spectrum import spectrum
+
+# Beside its pairs, L-BFGS keeps a direction, this gradient and the last one, and makes two more vectors on the way.
+OTHER_VECTORS = 5
+KEPT_IMAGES = 4  # the current one and the best one, in the loop and in the recipe
+ROOMY = 8192  # bytes per pixel, more than twice what VGG-19 takes, the largest network: no need to look closer
+TIMED_STEPS = 12
+CAUTION = 1.15  # convolutions need room of their own, which the bookkeeping does not see
+CONTROL_GROUPS = {  # where Linux tells a container how much memory it may use and uses: version 2, version 1
+    "memory.max": ("memory.current", "inactive_file"),
+    "memory/memory.limit_in_bytes": ("memory/memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+class TensorMemory(TorchDispatchMode):
+    """While it is entered, keeps account of the tensors that are made and let go: `now` and `peak`, in bytes."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.peak = 0
+        self._alive: dict[int, int] = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self._enter(tensor.untyped_storage())
+        return result
+
+    def _enter(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key not in self._alive:  # views share the storage that is already accounted for
+            self._alive[key] = storage.nbytes()
+            self.now += storage.nbytes()
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self._leave, key)
+
+    def _leave(self, key: int) -> None:
+        self.now -= self._alive.pop(key)
+
+
+def memory(
+    objective_at: Callable[[int], Objective], shape: tuple[int, int], size: int, steps: int, optimizer: str = "lbfgs"
+) -> int:
+    """Bytes of all tensors that `steps` steps of `optimize` at long side `size` hold at their peak.
+
+    One evaluation, targets included, is played through with tensors that have a shape but no values (torch's
+    `FakeTensorMode`): nothing is computed and nothing allocated, so this takes no longer for a large picture. What
+    the optimizer keeps comes on top. Convolutions may take more, 10 % or so, for rooms of their own.
+
+    Args:
+        objective_at: size → objective.
+        shape: (H, W) of the picture to optimize, in any size.
+    """
+    height, width = scaled_shape(*shape, size)
+    with FakeTensorMode(allow_non_fake_inputs=True), TensorMemory() as account:
+        objective = objective_at(size)
+        image = torch.empty(1, 3, height, width, device=objective.device)
+        variables, to_image = spectrum(image) if optimizer == "lbfgs" else (image, lambda pixels: pixels)
+        variables.requires_grad_()
+        objective(to_image(variables))["total"].backward()
+        vectors = 2 if optimizer == "adam" else OTHER_VECTORS + 2 * min(LBFGS["history_size"], steps)
+        kept = vectors * variables.nbytes + KEPT_IMAGES * image.nbytes
+    return account.peak + kept
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that tensors on this device can still take, as far as can be known."""
+    if device.type == "cuda":
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
+    return int(min(psutil.virtual_memory().available, *_allowances()))
+
+
+def check_fits(
+    objective_at: Callable[[int], Objective],
+    device: torch.device,
+    shape: tuple[int, int],
+    size: int,
+    steps: int,
+    optimizer: str = "lbfgs",
+) -> None:
+    """Arguments as in `memory`.
+
+    Raises:
+        ValueError: the tensors alone take more than what is free. The message names the largest size that fits.
+    """
+    free = free_memory(device)
+    if ROOMY * size**2 < free:
+        return
+    needed = memory(objective_at, shape, size, steps, optimizer)
+    if needed <= free:
+        return
+    largest = size
+    while largest > 1 and (excess := CAUTION * memory(objective_at, shape, largest, steps, optimizer) / free) > 1:
+        largest = int(largest / excess**0.5)  # memory goes with the number of pixels
+    raise ValueError(
+        f"Size {size} needs about {gigabytes(needed)} of memory, and {gigabytes(free)} are free; "
+        f"the largest size that fits is {largest}."
+    )
+
+
+def seconds(objective: Objective, image: Tensor, steps: int, budget: float = 2.0) -> float:
+    """How long `steps` steps of L-BFGS from `image` will take: some are run, and the pairs they lack are reckoned.
+
+    Args:
+        budget: seconds after which no further step is timed; at least three are, the first to warm up.
+    """
+    times: list[float] = []
+    start = time.perf_counter()
+    for _ in optimize(image, objective, TIMED_STEPS):  # reading the losses waits for the device
+        times.append(time.perf_counter() - start)
+        if len(times) >= 3 and sum(times) > budget:
+            break
+        start = time.perf_counter()
+    # Per step and pair, L-BFGS takes two dot products and adds two vectors; the pairs grow in number at first.
+    pairs = sum(min(step, LBFGS["history_size"]) for step in range(steps)) - steps * len(times) / 2
+    return steps * statistics.median(times[1:]) + max(0, pairs) * _seconds_per_pair(image)
+
+
+def _seconds_per_pair(image: Tensor) -> float:
+    first, second = torch.rand_like(image).flatten(), image.flatten().clone()
+    start = time.perf_counter()
+    for _ in range(10):
+        second.add_(first, alpha=first.dot(second).item() * 0)
+    return 2 * (time.perf_counter() - start) / 10
+
+
+def gigabytes(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB"
+
+
+def _allowances(folder: Path = Path("/sys/fs/cgroup")) -> list[float]:
+    """What the container that this process may run in leaves it: limit − used + files that can be dropped."""
+    allowances = [float("inf")]
+    for limit, (used, droppable) in CONTROL_GROUPS.items():
+        try:
+            files = dict(line.split() for line in (folder / used).with_name("memory.stat").read_text().splitlines())
+            free = int((folder / limit).read_text()) - int((folder / used).read_text()) + int(files[droppable])
+        except (OSError, ValueError, KeyError):  # no such version, or no limit ("max")
+            continue
+        allowances.append(free)
+    return allowances

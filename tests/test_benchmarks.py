@@ -1,0 +1,83 @@
+"""The benchmark runs, on tiny pictures, and ends with the line that others read."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision import models
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+import loop as benchmark
+
+from stylelib.backbones import weights_file
+
+
+@pytest.fixture(autouse=True)
+def weights(monkeypatch, tmp_path):
+    """Random weights where torchvision looks for trained ones: the tests need no download."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    file = weights_file("squeezenet1_0")
+    file.parent.mkdir(parents=True)
+    torch.manual_seed(0)
+    torch.save(models.squeezenet1_0(weights=None).state_dict(), file)
+    monkeypatch.setattr(models.SqueezeNet1_0_Weights.IMAGENET1K_V1.__class__, "get_state_dict", _from_file(file))
+
+
+def _from_file(file):
+    return lambda weights, **options: torch.load(file, weights_only=True)
+
+
+def test_a_dry_run_ends_with_the_ratios(capsys):
+    """The GPU's section too: it runs on any device."""
+    benchmark.main(["--quick", "--json", "--only", "evaluation", "objective", "slim", "gpu"])
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    for name in (
+        "vgg19_evaluation_over_plain",
+        "vgg19_evaluation_over_floor",
+        "slim_transfer_speedup",
+        "vgg19_run_speedup",
+        "vgg19_run_over_floor",
+    ):
+        assert figures[name] > 0
+    assert "time_to_objective_speedup" in figures  # null where six evaluations do not get there
+
+
+def test_a_section_runs_alone(capsys):
+    benchmark.main(["--quick", "--json", "--only", "objective"])
+    assert set(json.loads(capsys.readouterr().out.splitlines()[-1])) == {
+        "device",
+        "threads",
+        "time_to_objective_speedup",
+    }
+
+
+@pytest.mark.parametrize("name", ["vgg19", "squeezenet1_0"])
+def test_the_plain_loop_minimizes_the_same_function(name):
+    content, style = torch.rand(2, 1, 3, 64, 80, generator=torch.Generator().manual_seed(0))
+    backbone = benchmark.untrained(name, torch.device("cpu"), mixed=False)
+    objective = benchmark.Objective(backbone, content, style)
+    plain = benchmark.PlainObjective(objective.backbone, content, style)
+    benchmark.check_same(plain, objective, content)
+    plain.grams = {layer: 2 * gram for layer, gram in plain.grams.items()}
+    with pytest.raises(AssertionError, match="different functions"):
+        benchmark.check_same(plain, objective, content)
+
+
+def test_a_race_finds_who_is_first():
+    class Countdown:
+        device = torch.device("cpu")
+
+        def __init__(self, rate):
+            self.total, self.rate = 1.0, rate
+
+        def __call__(self, image):
+            self.total *= self.rate
+            return {"total": torch.tensor(self.total)}
+
+    watched = {"slow": benchmark.Watched(Countdown(0.9)), "fast": benchmark.Watched(Countdown(0.5))}
+    race = benchmark.Race({name: iter([w(None) for _ in range(10)]) for name, w in watched.items()}, watched)
+    race.run()
+    assert race.first_below("slow", 0.5)[0] == 6 and race.first_below("fast", 0.5)[0] == 0
+    assert race.first_below("slow", 0.0) == (None, None)
