@@ -338,7 +338,7 @@ def weigh(slim: Backbone, lengths: dict[str, Tensor], image: Tensor) -> None:
     """Multiplies every channel by its importance and divides the next layer's weights by it.
 
     ReLU(a·x) = a·ReLU(x) for a > 0, so what the network computes stays the same, channel by channel up to that factor.
-    A layer's mean activation over `image` becomes 1, as Gatys et al. scaled VGG-19 (2016, section 2).
+    The mean activation of a layer over `image` becomes 1.
     """
     convolutions = [name for name, module in slim.network.named_children() if isinstance(module, nn.Conv2d)]
     for name, following in zip(convolutions, [*convolutions[1:], None], strict=True):
