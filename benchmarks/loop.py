@@ -22,12 +22,10 @@ import json
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import psutil
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -35,6 +33,7 @@ from torchvision import models
 
 from stylelib import Objective, gallery, load_backbone, optimize, stylize
 from stylelib.backbones import Backbone, has_bfloat16_units
+from stylelib.cost import TensorMemory
 from stylelib.images import resize_to
 from stylelib.objective import RANGE_WEIGHT, STYLE_WEIGHT, VARIATION_WEIGHT
 from stylelib.transfer import STEPS
@@ -202,28 +201,15 @@ def medians(works: dict[str, Callable[[], object]], repeats: int, device: torch.
 
 
 def peak_gigabytes(work: Callable[[], object], device: torch.device) -> float:
-    """Memory at its peak while `work` runs, beyond what was in use before."""
+    """The most that tensors made by `work` hold at one time. On the CPU without the rooms convolutions work in."""
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         work()
         return (torch.cuda.max_memory_allocated(device) - before) / 2**30
-    process, done = psutil.Process(), threading.Event()
-    before = peak = process.memory_info().rss
-
-    def sample() -> None:
-        nonlocal peak
-        while not done.wait(0.005):
-            peak = max(peak, process.memory_info().rss)
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
+    with TensorMemory() as account:
         work()
-    finally:
-        done.set()
-        thread.join()
-    return (peak - before) / 2**30
+    return account.peak / 2**30
 
 
 def matrix_rate(dtype: torch.dtype, device: torch.device, size: int) -> float:

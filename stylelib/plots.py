@@ -47,13 +47,15 @@ def loss_curves(history: Sequence[Step]) -> Figure:
     """Total, content and style loss of each step, on a logarithmic scale; dotted lines where a new scale begins."""
     figure = Figure(figsize=(7.5, 3.4), layout="constrained")
     axis = figure.subplots()
-    for name, line in CURVES.items():
-        if name in history[0].losses:
-            axis.plot([step.index for step in history], [step.losses[name] for step in history], line, label=name)
+    shown = [name for name in CURVES if name in history[0].losses]
+    for name in shown:
+        axis.plot([step.index for step in history], [step.losses[name] for step in history], CURVES[name], label=name)
     for before, after in pairwise(history):
         if before.shape != after.shape:
             axis.axvline(after.index, color="gray", linestyle=":", linewidth=1)
     axis.set(xlabel="step (one evaluation each)", ylabel="loss", yscale="log")
+    if lowest := min(history[-1].losses[name] for name in shown):
+        axis.set_ylim(bottom=lowest / 10)  # the content loss often starts at 0, infinitely far below
     axis.legend()
     axis.grid(alpha=0.3)
     return figure

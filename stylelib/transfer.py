@@ -18,7 +18,7 @@ from .images import resize_to, scaled_shape
 from .loop import OptimizationWarning, Step, optimize
 from .objective import Objective
 
-STEPS = 300
+STEPS = 240
 SHARES = (0.40, 0.35, 0.25)  # of the steps, at a quarter, half and all of the size
 SMALLEST = 128  # pixels; below that the deep layers have too few positions for statistics
 SHORTEST = 32  # pixels; a shorter side leaves fewer than two positions in the deepest layer

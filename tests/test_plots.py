@@ -147,6 +147,12 @@ def test_losses_are_drawn_on_a_logarithmic_axis(history):
     assert axis.get_yscale() == "log" and axis.get_xscale() == "linear"
 
 
+def test_a_content_loss_that_starts_at_almost_nothing_does_not_flatten_the_others(history):
+    history[0].losses["content"] = 1e-13
+    bottom, top = plots.loss_curves(history).axes[0].get_ylim()
+    assert 1e-3 < bottom < 0.04 and top >= 10  # the last content loss is 0.04
+
+
 def test_axes_are_labeled(history):
     axis = plots.loss_curves(history).axes[0]
     assert "step" in axis.get_xlabel() and "loss" in axis.get_ylabel()
