@@ -11,7 +11,7 @@ import math
 import os
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
 
 import torch
@@ -118,6 +118,29 @@ def expect_gradient(loss: object, *inputs: Tensor) -> None:
 def random(*shape: int, seed: int = 0) -> Tensor:
     """Standard normal numbers, the same in every run."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def expect_any_device(answer: Callable, *arguments: object, trap: str) -> None:
+    """Raises `Mistake(trap)` for an answer that leaves something on the CPU when it is given tensors of a GPU.
+
+    The device "meta" stands for the GPU: once for what the answer makes new, once for the tensors it is given. It has
+    no values, so a right answer may stumble over one of the two, where it copies or reads them; a wrong one stumbles
+    over both.
+    """
+    moved = [argument.to("meta") if isinstance(argument, Tensor) else argument for argument in arguments]
+    if not _stays_on_device(answer, arguments, default="meta") and not _stays_on_device(answer, moved, default="cpu"):
+        raise Mistake(trap)
+
+
+def _stays_on_device(answer: Callable, arguments: Sequence[object], default: str) -> bool:
+    try:
+        with torch.device(default):
+            got = answer(*arguments)
+    except (RuntimeError, TypeError) as error:
+        if "meta" in str(error):
+            return False
+        raise
+    return isinstance(got, Tensor) and got.device == arguments[0].device
 
 
 def _expect_tensor(got: object, expected: Tensor, what: str) -> None:

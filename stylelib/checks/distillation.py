@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .core import Answer, Mistake, exercise, expect, expect_gradient, random
+from .core import Answer, Mistake, exercise, expect, expect_any_device, expect_gradient, random
 
 
 def _convolution_cost(channels_in: int, channels_out: int, kernel: int, height: int, width: int) -> tuple[int, int]:
@@ -86,20 +86,8 @@ def apply_head(answer: Answer) -> None:
     expect(answer(features, weight, bias), _apply_head(features, weight, bias), what="the prediction of 6 channels")
     leaf, trained = features.clone().requires_grad_(), weight.clone().requires_grad_()
     expect_gradient(answer(leaf, trained, bias), leaf, trained)
-    _expect_same_device(answer, features, weight, bias)
-
-
-def _expect_same_device(answer: Answer, *arguments: Tensor) -> None:
-    """The device "meta", which has no values, stands for a GPU."""
     trap = "new tensors must be made on the device of the features, or this goes wrong on a GPU: features.new_zeros(…)."
-    try:
-        got = answer(*(argument.to("meta") for argument in arguments))
-    except (RuntimeError, TypeError) as error:
-        if "meta" in str(error):
-            raise Mistake(trap) from None
-        raise
-    if isinstance(got, Tensor) and got.device.type != "meta":
-        raise Mistake(trap)
+    expect_any_device(answer, features, weight, bias, trap=trap)
 
 
 def _head_mistakes(features: Tensor, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from contextlib import suppress
 import torch
 from torch import Tensor, nn
 
-from .core import Answer, Mistake, exercise, expect, expect_gradient, random
+from .core import Answer, Mistake, exercise, expect, expect_any_device, expect_gradient, random
 
 
 def _convolve(channel: Tensor, kernel: Tensor) -> Tensor:
@@ -57,7 +57,11 @@ def convolve(answer: Answer) -> None:
     expect(answer(large, other), _convolve(large, other), what="the convolved channel of another shape")
     leaf = random(4, 6).requires_grad_()
     expect_gradient(answer(leaf, kernel), leaf)
-    _works_on_any_device(answer)
+    trap = (
+        "new tensors must be made on the device of the channel, or this goes wrong on a GPU: write "
+        "device=channel.device, or channel.new_zeros(…)."
+    )
+    expect_any_device(answer, random(4, 6), random(3, 3, seed=1), trap=trap)
 
 
 def _convolution_mistakes(channel: Tensor, kernel: Tensor) -> dict[str, Tensor]:
@@ -104,31 +108,6 @@ def _convolution_mistakes(channel: Tensor, kernel: Tensor) -> dict[str, Tensor]:
 def _valid(framed: Tensor, kernel: Tensor) -> Tensor:
     """Convolution of a channel that brings its own frame."""
     return (framed.unfold(0, 3, 1).unfold(1, 3, 1) * kernel).sum(dim=(-1, -2))
-
-
-def _works_on_any_device(answer: Answer) -> None:
-    """The device "meta" stands for a GPU: once for what the answer makes new, once for its inputs.
-
-    It has no values, so a right answer may stumble over one of the two, where it copies or reads them. Only an answer
-    that leaves something on the CPU stumbles over both.
-    """
-    if not _stays_on_device(answer, "cpu", default="meta") and not _stays_on_device(answer, "meta", default="cpu"):
-        raise Mistake(
-            "new tensors must be made on the device of the channel, or this goes wrong on a GPU: write "
-            "device=channel.device, or channel.new_zeros(…)."
-        )
-
-
-def _stays_on_device(answer: Answer, device: str, default: str) -> bool:
-    channel, kernel = random(4, 6).to(device), random(3, 3, seed=1).to(device)
-    try:
-        with torch.device(default):
-            got = answer(channel, kernel)
-    except (RuntimeError, TypeError) as error:
-        if "meta" in str(error):
-            return False
-        raise
-    return isinstance(got, Tensor) and got.device == channel.device
 
 
 @exercise(reference=_receptive_field)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .core import Answer, Mistake, exercise, expect, expect_gradient, random
+from .core import Answer, Mistake, exercise, expect, expect_any_device, expect_gradient, random
 
 
 def _gram_matrix(features: Tensor) -> Tensor:
@@ -60,7 +60,10 @@ def gram_matrix(answer: Answer) -> None:
     expect(answer(single), _gram_matrix(single), gone, "the Gram matrix of one picture")
     leaf = random(1, 3, 4, 5).requires_grad_()
     expect_gradient(answer(leaf), leaf)
-    _works_on_any_device(answer, single)
+    trap = (
+        "new tensors must be made on the device of the features, or this stops on a GPU: write device=features.device."
+    )
+    expect_any_device(answer, single, trap=trap)
 
 
 def _gram_mistakes(batch: Tensor) -> dict[str, Tensor]:
@@ -119,30 +122,6 @@ def _named_product_error(compute: Callable[[], object]) -> object:
                 "(h·w) × C, with .mT or transpose(1, 2)."
             ) from None
         raise
-
-
-def _works_on_any_device(answer: Answer, features: Tensor) -> None:
-    """The device "meta" stands for a GPU: once for what the answer makes new, once for the features.
-
-    It has no values, so a right answer may stumble over one of the two, where it copies or reads them. Only an answer
-    that leaves something on the CPU stumbles over both.
-    """
-    if not _stays_on_device(answer, features, default="meta") and not _stays_on_device(answer, features.to("meta")):
-        raise Mistake(
-            "new tensors must be made on the device of the features, or this stops on a GPU: write "
-            "device=features.device."
-        )
-
-
-def _stays_on_device(answer: Answer, features: Tensor, default: str = "cpu") -> bool:
-    try:
-        with torch.device(default):
-            got = answer(features)
-    except (RuntimeError, TypeError) as error:
-        if "meta" in str(error):
-            return False
-        raise
-    return isinstance(got, Tensor) and got.device == features.device
 
 
 @exercise(reference=_shuffle_positions)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .core import Answer, Mistake, exercise, expect, expect_gradient, random
+from .core import Answer, Mistake, exercise, expect, expect_any_device, expect_gradient, random
 
 Loss = Callable[[Tensor], Tensor]
 
@@ -164,7 +164,11 @@ def normalize(answer: Answer) -> None:
     expect(got, _normalize(image, *tensors), what="the result with tensors for mean and std")
     leaf = image.clone().requires_grad_()
     expect_gradient(answer(leaf, MEAN, STD), leaf)
-    _works_on_any_device(answer, image)
+    trap = (
+        "new tensors must be made on the device of the image, or this goes wrong on a GPU: "
+        "torch.as_tensor(mean, device=image.device)."
+    )
+    expect_any_device(answer, image, MEAN, STD, trap=trap)
 
 
 def _with_lists(answer: Answer, image: Tensor) -> object:
@@ -226,30 +230,6 @@ def _normalization_mistakes(image: Tensor) -> dict[str, Tensor]:
             image - mean.view(3, 1)
         ) / std.view(3, 1)
     return wrong
-
-
-def _works_on_any_device(answer: Answer, image: Tensor) -> None:
-    """The device "meta" stands for a GPU: once for what the answer makes new, once for the image.
-
-    It has no values, so a right answer may stumble over one of the two, where it copies or reads them. Only an answer
-    that leaves something on the CPU stumbles over both.
-    """
-    if not _stays_on_device(answer, image, default="meta") and not _stays_on_device(answer, image.to("meta")):
-        raise Mistake(
-            "new tensors must be made on the device of the image, or this goes wrong on a GPU: "
-            "torch.as_tensor(mean, device=image.device)."
-        )
-
-
-def _stays_on_device(answer: Answer, image: Tensor, default: str = "cpu") -> bool:
-    try:
-        with torch.device(default):
-            got = answer(image, MEAN, STD)
-    except (RuntimeError, TypeError) as error:
-        if "meta" in str(error):
-            return False
-        raise
-    return isinstance(got, Tensor) and got.device == image.device
 
 
 @exercise(reference=_pixel_gradient)
