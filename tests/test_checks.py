@@ -48,7 +48,9 @@ def test_every_exercise_says_what_it_asks_for_and_accepts_its_reference(name, ca
 
 
 @pytest.mark.parametrize("name", EXERCISES)
-def test_every_exercise_rejects_a_forgotten_return_and_knows_its_stub(name, capsys):
+def test_every_exercise_rejects_a_forgotten_return_and_knows_its_stub(name, capsys, monkeypatch):
+    monkeypatch.delenv("STYLELIB_STRICT", raising=False)
+
     def stub(*_, **__):
         raise NotImplementedError()
 

@@ -1,12 +1,8 @@
 """Lesson 10's checks accept every right answer, and reject each wrong one with the sentence that names its mistake."""
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-from stylelib.checks import distillation
-from stylelib.checks.core import EXERCISES, Exercise, Mistake
 
 
 def cost_of_a_real_layer(channels_in, channels_out, kernel, height, width):
@@ -271,48 +267,3 @@ WRONG = {
         (lambda *arguments: None, "forget `return`"),
     ],
 }
-
-OURS = [name for name, value in vars(distillation).items() if isinstance(value, Exercise)]
-
-
-def test_every_exercise_has_right_and_wrong_answers():
-    assert sorted(OURS) == sorted(RIGHT) == sorted(WRONG)
-    assert all(len(answers) >= 2 for answers in RIGHT.values())
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_the_reference_passes(name, capsys):
-    exercise = EXERCISES[name]
-    exercise(exercise.reference)
-    assert "right" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("name", "answer"), [(name, answer) for name in RIGHT for answer in RIGHT[name]])
-def test_differently_written_right_answers_pass(name, answer, capsys):
-    EXERCISES[name](answer)
-    assert "right" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("name", "answer", "fragment"), [(name, answer, text) for name in WRONG for answer, text in WRONG[name]]
-)
-def test_each_wrong_answer_hears_its_own_mistake(name, answer, fragment):
-    with pytest.raises(Mistake) as caught:
-        EXERCISES[name](answer)
-    assert fragment in str(caught.value)
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_a_stub_is_not_attempted(name, capsys, monkeypatch):
-    monkeypatch.delenv("STYLELIB_STRICT", raising=False)
-
-    def stub(*arguments):
-        raise NotImplementedError()
-
-    EXERCISES[name](stub)
-    assert "not attempted" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_references_do_not_use_the_package_under_test(name):
-    assert EXERCISES[name].reference.__module__ == "stylelib.checks.distillation"
