@@ -145,6 +145,7 @@ def _seconds_per_pair(image: Tensor) -> float:
 
 
 def gigabytes(count: float) -> str:
+    """So many bytes in words: 1610612736 is "1.5 GiB"."""
     return f"{count / 2**30:.1f} GiB"
 
 

@@ -87,9 +87,7 @@ def stylize(
 
     shape = tuple(content.shape[-2:])
     first = content if start == "content" else None
-    return _coarse_to_fine(
-        objective_at, shape, first, size, steps, seed, optimizer, on_step, device=backbone.mean.device
-    )
+    return _coarse_to_fine(objective_at, shape, first, size, steps, seed, optimizer, on_step, backbone.mean.device)
 
 
 def synthesize_texture(
@@ -113,9 +111,7 @@ def synthesize_texture(
     def objective_at(scale: int) -> Objective:
         return Objective(backbone, style=_scaled(style, scale), **weights)
 
-    return _coarse_to_fine(
-        objective_at, (1, 1), None, size, steps, seed, optimizer, on_step, device=backbone.mean.device
-    )
+    return _coarse_to_fine(objective_at, (1, 1), None, size, steps, seed, optimizer, on_step, backbone.mean.device)
 
 
 def reconstruct(
@@ -147,7 +143,7 @@ def reconstruct(
 
     shape = tuple(image.shape[-2:])
     return _coarse_to_fine(
-        objective_at, shape, None, size, steps, seed, optimizer, on_step, sizes=[size], device=backbone.mean.device
+        objective_at, shape, None, size, steps, seed, optimizer, on_step, backbone.mean.device, [size]
     )
 
 
@@ -160,12 +156,12 @@ def _coarse_to_fine(
     seed: int,
     optimizer: str,
     on_step: Callable[[Step], object] | None,
+    device: torch.device,
     sizes: list[int] | None = None,
-    device: torch.device | None = None,
 ) -> Result:
     """Optimizes at each scale in turn. `image` None starts from noise."""
     sizes = sizes or scales(size)
-    cost.check_fits(objective_at, device or torch.device("cpu"), shape, size, shares(steps, len(sizes))[-1], optimizer)
+    cost.check_fits(objective_at, device, shape, size, shares(steps, len(sizes))[-1], optimizer)
     history: list[Step] = []
     interrupted = False
     for scale, share in zip(sizes, shares(steps, len(sizes)), strict=True):
