@@ -119,9 +119,12 @@ def check_fits(
 
 
 def seconds(objective: Objective, image: Tensor, steps: int, budget: float = 2.0) -> float:
-    """How long `steps` steps of L-BFGS from `image` will take: some are run, and the pairs they lack are reckoned.
+    """How many seconds `steps` steps of L-BFGS will take: a few evaluations are timed, and its vector products.
 
     Args:
+        objective: what is to be minimized.
+        image: where the steps would start, (1, 3, H, W); it is not changed.
+        steps: number of evaluations.
         budget: seconds after which no further step is timed; at least three are, the first to warm up.
     """
     times: list[float] = []
