@@ -119,7 +119,7 @@ def check_fits(
 
 
 def seconds(objective: Objective, image: Tensor, steps: int, budget: float = 2.0) -> float:
-    """How many seconds `steps` steps of L-BFGS will take: a few evaluations are timed, and its vector products.
+    """How many seconds `steps` steps of L-BFGS will take: some are run, and the pairs they lack are reckoned.
 
     Args:
         objective: what is to be minimized.
