@@ -136,7 +136,7 @@ def seconds(objective: Objective, image: Tensor, steps: int, budget: float = 2.0
         start = time.perf_counter()
     # Per step and pair, L-BFGS takes two dot products and adds two vectors; the pairs grow in number at first.
     pairs = sum(min(step, LBFGS["history_size"]) for step in range(steps)) - steps * len(times) / 2
-    return steps * statistics.median(times[1:]) + max(0, pairs) * _seconds_per_pair(image)
+    return steps * statistics.median(times[1:]) + max(0, pairs) * _seconds_per_pair(image.to(objective.device))
 
 
 def _seconds_per_pair(image: Tensor) -> float:
