@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -85,6 +86,14 @@ def kernel_is(status):
     return lambda browser: browser.find_elements(By.CSS_SELECTOR, selector)
 
 
+def kernel_is_ready(browser):
+    """Whether the status bar names a kernel that is idle.
+
+    The notebook's own indicator says idle before there is a kernel, and Run All then does nothing.
+    """
+    return "(ipykernel) | Idle" in browser.find_element(By.ID, "jp-main-statusbar").text
+
+
 def preview_width(browser):
     """Width of the picture in the live preview; None before there is one."""
     pictures = browser.find_elements(By.CSS_SELECTOR, ".jupyter-widgets img, img.widget-image")
@@ -94,7 +103,7 @@ def preview_width(browser):
 def test_run_all_in_jupyterlab_paints_a_picture_with_a_live_preview(lab, browser):
     address, path = lab
     browser.get(address)
-    WebDriverWait(browser, 60).until(kernel_is("idle"))
+    WebDriverWait(browser, 60, ignored_exceptions=[NoSuchElementException]).until(kernel_is_ready)
     click(browser, ".lm-MenuBar-item", "Run")
     click(browser, ".lm-Menu-itemLabel", "Run All Cells")
     WebDriverWait(browser, SECONDS).until(preview_width)
