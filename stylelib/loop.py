@@ -93,28 +93,50 @@ def optimize(
         return losses["total"]
 
     best: Step | None = None
-    fresh, move, high, idle, restarts, newest = True, FIRST_MOVE, 0, 0, 0, None
+    move, explosions, watch = FIRST_MOVE, 0, _Watch(solver)
     for index in range(steps):
-        with _first_step_scaled(solver, move if fresh else None):
+        with _first_step_scaled(solver, move):
             solver.step(closure)
         current = seen.pop("image")
         losses = {name: loss.item() for name, loss in seen.items()}
         step = Step(index, losses, current, steps, tuple(current.shape[-2:]))
         best = _better(step, best)
-        high = high + 1 if losses["total"] > EXPLODED * best.losses["total"] else 0
-        lost = high > PATIENCE
-        if not math.isfinite(losses["total"]) or (lost and restarts == RESTARTS):
+        exploded, creeps = watch.exploded(step, best), watch.creeps(step, best)
+        if not math.isfinite(losses["total"]) or (exploded and explosions == RESTARTS):
             yield from _give_up(step, best)
             return
-        before, newest = newest, _newest_pair(solver)
-        creeps = optimizer == "lbfgs" and newest is before and step is best and not fresh
-        idle = idle + 1 if creeps else 0
-        fresh = lost or idle > (PATIENCE if newest is not None else 0)
-        if fresh:
-            move = 2 * move if newest is None else FIRST_MOVE  # still downward all the way: a longer one
+        if exploded or creeps:
+            explosions += exploded
+            move = FIRST_MOVE if watch.learned else 2 * move  # downward all the way: a longer one
             solver, pixels = _solver(optimizer, best.image, learning_rate)
-            high, idle, restarts, newest = 0, 0, restarts + lost, None
+            watch = _Watch(solver)
         yield step
+
+
+class _Watch:
+    """Notices that a solver is lost, in one of L-BFGS's two ways (see `PATIENCE`); Adam knows only the first."""
+
+    def __init__(self, solver: torch.optim.Optimizer):
+        self.solver, self.high, self.idle = solver, 0, 0
+        self.newest: object = self  # no pair: at the first step there is nothing to compare with
+
+    def exploded(self, step: Step, best: Step) -> bool:
+        """Whether the loss has stayed far above the best one for more than PATIENCE steps."""
+        self.high = self.high + 1 if step.losses["total"] > EXPLODED * best.losses["total"] else 0
+        return self.high > PATIENCE
+
+    def creeps(self, step: Step, best: Step) -> bool:
+        """Whether each step is a little better and nothing has been learned from the last ones."""
+        if not isinstance(self.solver, torch.optim.LBFGS):
+            return False
+        before, self.newest = self.newest, _newest_pair(self.solver)
+        self.idle = self.idle + 1 if self.newest is before and step is best else 0
+        return self.idle > (PATIENCE if self.learned else 0)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the solver has learned anything since it started."""
+        return self.newest is not None
 
 
 def _better(step: Step, best: Step | None) -> Step:
@@ -139,11 +161,11 @@ def _solver(
 
 
 @contextmanager
-def _first_step_scaled(solver: torch.optim.Optimizer, move: float | None) -> Iterator[None]:
+def _first_step_scaled(solver: torch.optim.Optimizer, move: float) -> Iterator[None]:
     """During L-BFGS's first step, raises the learning rate so that each variable moves by `move` on average."""
-    group = solver.param_groups[0]
-    count = sum(variables.numel() for variables in group["params"])
-    factor = move * count if move and isinstance(solver, torch.optim.LBFGS) else 1.0
+    (group,) = solver.param_groups
+    first = isinstance(solver, torch.optim.LBFGS) and not solver.state
+    factor = move * sum(variables.numel() for variables in group["params"]) if first else 1.0
     group["lr"] *= factor
     yield
     group["lr"] /= factor
