@@ -130,7 +130,7 @@ def _texture(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     _check_device(options.device)
     if options.content is None:
-        print(doctor.report(options.device))
+        print(doctor.report(options.device, backbone=options.backbone, size=options.size, steps=options.steps))
     else:
         content = _read(options.content)
         backbone = load_backbone(options.backbone, options.device)

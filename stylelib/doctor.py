@@ -14,12 +14,16 @@ from .images import resize, scaled_shape
 from .objective import Objective
 from .transfer import STEPS, check_image, scales, shares
 
-ASPECT = (3, 4)  # height : width of a photograph, where none is given
+ASPECT = (3, 4)  # height : width of a photograph
 
 
-def report(device: str = "auto") -> str:
-    """The machine, the libraries and the backbones in a few lines, with the time that a default picture takes here."""
-    backbone = load_backbone("slim", device)
+def report(device: str = "auto", *, backbone: str = "slim", size: int = 512, steps: int = STEPS) -> str:
+    """The machine, the libraries and the backbones in a few lines, and what a picture of that size takes here."""
+    photograph = torch.full((1, 3, *ASPECT), 0.5)  # scaled up to the size where it is needed
+    try:
+        one_picture = forecast(photograph, load_backbone(backbone, device), size, steps)
+    except ValueError as error:  # a size too large, weights that are not there: the rest of the report is still of use
+        one_picture = str(error)
     return "\n".join(
         [
             f"python        {platform.python_version()} on {platform.system()} {platform.machine()}",
@@ -29,7 +33,7 @@ def report(device: str = "auto") -> str:
             f"{cost.gigabytes(psutil.virtual_memory().total)}",
             f"accelerator   {_accelerator()}",
             *(f"{name:13} {_readiness(name)}" for name in RECIPES),
-            f"one picture   about {estimate(backbone):.0f} s with slim at 512 pixels on {backbone.mean.device}",
+            f"one picture   {one_picture}",
         ]
     )
 
@@ -53,11 +57,11 @@ def forecast(content: Tensor, backbone: Backbone, size: int = 512, steps: int = 
     memory = _in_use(device) + cost.CAUTION * cost.memory(objective_at, shape, size, last)
     return (
         f"{width} × {height} pixels with {backbone.name} on {device}, {steps} evaluations: "
-        f"about {seconds:.0f} s and {cost.gigabytes(memory)} of memory"
+        f"about {max(seconds, 1):.0f} s and {cost.gigabytes(memory)} of memory"
     )
 
 
-def estimate(backbone: Backbone, size: int = 512, steps: int = STEPS, shape: tuple[int, int] = ASPECT) -> float:
+def estimate(backbone: Backbone, size: int, steps: int, shape: tuple[int, int]) -> float:
     """Seconds that `stylize` will take: a few steps at each scale, timed, for as many as each scale gets."""
     total = 0.0
     for scale, count in zip(scales(size), shares(steps, len(scales(size))), strict=True):

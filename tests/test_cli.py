@@ -112,16 +112,37 @@ def test_an_older_result_is_overwritten(run):
 
 
 def test_doctor_names_the_backbones_and_a_time(run, monkeypatch):
-    monkeypatch.setattr(cli.doctor, "estimate", lambda backbone: 42.0)
+    monkeypatch.setattr(cli.doctor, "estimate", lambda *_: 42.0)
     status, output, _ = run("doctor", "--device", "cpu")
     assert status == 0
     assert all(re.search(rf"^{name}\s+(ready|not downloaded)", output, re.MULTILINE) for name in RECIPES)
     assert re.search(r"^slim\s+ready$", output, re.MULTILINE), "it comes with the package"
-    assert "about 42 s" in output
+    assert re.search(r"^one picture   512 × 384 pixels with slim on cpu, 240 evaluations: about 42 s and", output, re.M)
+
+
+def test_doctor_without_a_picture_speaks_of_the_size_and_the_steps_asked_for(run):
+    status, output, _ = run("doctor", "--size", 64, "--steps", 10, "--device", "cpu")
+    assert status == 0
+    assert "64 × 48 pixels with slim on cpu, 10 evaluations: about 1 s" in output
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--size", 99999], "Size 99999 needs about"),
+        (["--size", 8], "choose a larger size"),
+        (["--backbone", "vgg"], "There is no backbone 'vgg'"),
+    ],
+)
+def test_doctor_reports_on_the_machine_even_where_the_picture_is_impossible(run, options, said):
+    status, output, _ = run("doctor", *options, "--device", "cpu")
+    assert status == 0
+    assert said in output
+    assert re.search(r"^slim\s+ready$", output, re.MULTILINE)
 
 
 def test_doctor_sees_weights_that_were_downloaded(run, monkeypatch):
-    monkeypatch.setattr(cli.doctor, "estimate", lambda backbone: 42.0)
+    monkeypatch.setattr(cli.doctor, "estimate", lambda *_: 42.0)
     monkeypatch.setenv("TORCH_HOME", "torch_home")
     assert re.search(r"^vgg19\s+not downloaded", run("doctor")[1], re.MULTILINE)
     weights_file("vgg19").parent.mkdir(parents=True)
@@ -131,9 +152,9 @@ def test_doctor_sees_weights_that_were_downloaded(run, monkeypatch):
 
 def test_doctors_estimate_grows_with_the_picture_and_the_steps():
     backbone = cli.load_backbone("slim")
-    small = cli.doctor.estimate(backbone, size=64, steps=100)
+    small = cli.doctor.estimate(backbone, 64, 100, (3, 4))
     assert small > 0
-    assert cli.doctor.estimate(backbone, size=127, steps=1000) > 5 * small
+    assert cli.doctor.estimate(backbone, 127, 1000, (3, 4)) > 5 * small
 
 
 def test_doctor_forecasts_the_run_of_a_picture(run):
