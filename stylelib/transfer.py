@@ -2,7 +2,7 @@
 
 Each runs coarse to fine. A network's receptive fields have a fixed size in pixels, so a stroke can only be as large as
 they reach: on a small version of the picture that is a large part of it, and evaluations are cheap. Each larger version
-starts from the one before and adds finer strokes.
+starts from the change that the one before has brought, with the content's own detail, and adds finer strokes.
 """
 
 import warnings
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from . import cost
 from .backbones import Backbone, load_backbone
@@ -150,7 +151,7 @@ def reconstruct(
 def _coarse_to_fine(
     objective_at: Callable[[int], Objective],
     shape: tuple[int, int],
-    image: Tensor | None,
+    content: Tensor | None,
     size: int,
     steps: int,
     seed: int,
@@ -159,14 +160,14 @@ def _coarse_to_fine(
     device: torch.device,
     sizes: list[int] | None = None,
 ) -> Result:
-    """Optimizes at each scale in turn. `image` None starts from noise."""
+    """Optimizes at each scale in turn. `content` None starts from noise."""
     sizes = sizes or scales(size)
     cost.check_fits(objective_at, device, shape, size, shares(steps, len(sizes))[-1], optimizer)
+    image = _noise(scaled_shape(*shape, sizes[0]), seed) if content is None else content
     history: list[Step] = []
     interrupted = False
     for scale, share in zip(sizes, shares(steps, len(sizes)), strict=True):
-        target = scaled_shape(*shape, scale)
-        image = _noise(target, seed) if image is None else resize_to(image, target)
+        image = _enlarged(image, scaled_shape(*shape, scale), content)
         best: Step | None = None
         try:
             for step in optimize(image, objective_at(scale), share, optimizer=optimizer):
@@ -186,7 +187,21 @@ def _coarse_to_fine(
         image = best.image if best else image
         if interrupted:
             break
-    return Result(resize_to(image.cpu(), scaled_shape(*shape, size)), history, interrupted)
+    return Result(_enlarged(image, scaled_shape(*shape, size), content).cpu(), history, interrupted)
+
+
+def _enlarged(image: Tensor, shape: tuple[int, int], content: Tensor | None) -> Tensor:
+    """The image at a larger shape.
+
+    What is enlarged is its difference from the content. Added to the larger content, it brings the colors and strokes
+    so far; fine detail, which the smaller image could not hold, is the content's own.
+    """
+    here = tuple(image.shape[-2:])
+    if content is None or here == shape:
+        return resize_to(image, shape)
+    change = image - resize_to(content, here).to(image.device)
+    change = interpolate(change, shape, mode="bicubic", antialias=True)
+    return (resize_to(content, shape).to(image.device) + change).clamp(0, 1)
 
 
 def scales(size: int) -> list[int]:

@@ -85,15 +85,30 @@ def test_coarse_to_fine_spends_all_steps_and_most_of_them_small():
             assert sum(shares(steps, count)) == steps
 
 
-def test_each_scale_starts_from_the_one_before(content, style):
-    seen = []
+def scaled(image, shape):
+    return torch.nn.functional.interpolate(image, shape[-2:], mode="bicubic", antialias=True)
+
+
+def test_each_scale_starts_from_the_one_before_with_the_detail_of_the_content(style):
+    content, seen = gallery.load("chelsea", size=256), []
     stylize(content, style, backbone=BACKBONE, size=256, steps=9, on_step=seen.append)
     sizes = [step.image.shape[-1] for step in seen]
     assert sizes == [128] * 5 + [256] * 4
     before, after = seen[4].image, seen[5].image
-    small = torch.nn.functional.interpolate(after, before.shape[-2:], mode="bicubic", antialias=True)
-    original = torch.nn.functional.interpolate(content, before.shape[-2:], mode="bicubic", antialias=True)
-    assert (small - before).abs().mean() < (small - original).abs().mean()
+    larger, smaller = scaled(content, after.shape), scaled(content, before.shape)
+    assert (scaled(after, before.shape) - before).abs().mean() < (smaller - before).abs().mean()
+
+    def detail(image):  # what is lost at the smaller scale
+        return image - scaled(scaled(image, before.shape), image.shape)
+
+    assert (detail(after) - detail(larger)).norm() < 0.3 * detail(larger).norm()
+
+
+def test_from_noise_no_detail_of_the_content_is_brought_in(style):
+    content, seen = gallery.load("chelsea", size=256), []
+    stylize(content, style, backbone=BACKBONE, size=256, steps=9, start="noise", on_step=seen.append)
+    before, after = seen[4].image, seen[5].image
+    torch.testing.assert_close(after, scaled(before, after.shape).clamp(0, 1), atol=1e-4, rtol=0)
 
 
 def test_interrupting_returns_the_best_image_and_says_so(content, style):
