@@ -87,6 +87,14 @@ class Backbone(nn.Module):
         Raises:
             BackboneError: a layer this network does not have.
         """
+        features = self.taps(image, layers)
+        return {name: feature.to(self.mean.dtype) for name, feature in features.items()}
+
+    def taps(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """As `forward`, but in the precision the features were computed in: bfloat16 where this network is `mixed`.
+
+        Products with them are faster so. Sums over them belong in float32, as in `stylelib.losses`.
+        """
         layers = self._known(layers)
         # Channels-last is the layout in which convolutions run fastest; the values are the same.
         x = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
@@ -97,7 +105,7 @@ class Backbone(nn.Module):
                     break
                 x = module(x)
                 if name in layers:
-                    features[name] = x.to(self.mean.dtype)  # losses are sums over many values: not in bfloat16
+                    features[name] = x
         return {name: features[name] for name in layers}
 
     def _known(self, layers: Iterable[str]) -> list[str]:

@@ -36,27 +36,29 @@ def gram_matrix(features: Tensor) -> Tensor:
         raise ValueError(f"Features have the shape (N, C, h, w); these have {tuple(features.shape)}.")
     flat = features.flatten(2)
     with torch.autocast(flat.device.type, enabled=False):
-        flat = flat if flat.dtype == torch.float64 else flat.float()
+        flat = flat.float() if flat.dtype == torch.float16 else flat  # even its gradient would leave float16's range
         return _SelfProduct.apply(flat) / flat.shape[-1]
 
 
 class _SelfProduct(torch.autograd.Function):
-    """F Fᵀ, with the gradient (g + gᵀ) F in one product.
+    """F Fᵀ in float32 or better, with the gradient (g + gᵀ) F in one product, in the precision of F.
 
-    Autograd by itself sees two factors, multiplies once for each, and adds two results of different memory layouts.
-    Of an evaluation on VGG-19 that took a quarter of the time.
+    Autograd by itself sees two factors, multiplies once for each, and adds two results of different memory layouts:
+    a quarter of the time of an evaluation on VGG-19. And where F is bfloat16, the gradient ends as bfloat16 anyway.
     """
 
     @staticmethod
     def forward(context, flat: Tensor) -> Tensor:
         context.save_for_backward(flat)
-        return flat @ flat.mT
+        wide = flat if flat.dtype == torch.float64 else flat.float()
+        return wide @ wide.mT
 
     @staticmethod
     def backward(context, gradient: Tensor) -> Tensor:
         (flat,) = context.saved_tensors
+        both = (gradient + gradient.mT).to(flat.dtype)
         # Transposed twice: so the result has its channels last in memory, as the features have.
-        return (flat.mT @ (gradient + gradient.mT)).mT
+        return (flat.mT @ both).mT
 
 
 def content_loss(

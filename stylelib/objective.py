@@ -82,7 +82,7 @@ class Objective:
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
         """The losses of `image` (1, 3, H, W): `"content"`, `"style"`, `"variation"`, `"range"` unweighted (those
         that apply), and `"total"`, the weighted sum to minimize. All are scalar tensors."""
-        features = self.backbone(image, {**self.content_targets, **self.gram_targets})
+        features = self.backbone.taps(image, {**self.content_targets, **self.gram_targets})
         losses = {}
         if self.content_targets:
             losses["content"] = content_loss(

@@ -201,6 +201,15 @@ def test_mixed_precision_gives_float32_features_and_gradients_close_to_float32(n
         assert 0 < error < 0.2, "values are rounded by up to 1/256; a max pooling may then pass on another neighbor"
 
 
+def test_taps_are_the_features_in_the_precision_they_were_computed_in(image):
+    for mixed, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        backbone = load_backbone("slim", mixed=mixed)
+        taps, features = (answer(image, ["relu1_1", "relu3_1"]) for answer in (backbone.taps, backbone))
+        for name, feature in features.items():
+            assert taps[name].dtype == dtype
+            assert torch.equal(taps[name].float(), feature)
+
+
 def test_mixed_precision_is_chosen_by_network_and_device(monkeypatch):
     for units in (True, False):
         monkeypatch.setattr(backbones, "has_bfloat16_units", lambda device, units=units: units)

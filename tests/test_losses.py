@@ -74,6 +74,22 @@ def test_gram_stays_in_float32_inside_autocast():
     assert torch.equal(gram, gram_matrix(features))
 
 
+def test_gram_gradient_of_bfloat16_features_is_close_to_that_of_float32():
+    exact = random_features(1, 16, 32, 32).bfloat16().float().requires_grad_()
+    short = exact.detach().bfloat16().requires_grad_()
+    for features in (exact, short):
+        (gram_matrix(features) - torch.eye(16)).square().sum().backward()
+    assert short.grad.dtype == torch.bfloat16
+    assert (short.grad - exact.grad).norm() < 0.01 * exact.grad.norm()
+
+
+def test_gram_gradient_of_float16_features_does_not_vanish():
+    """1e-9 is nothing in float16, and so would be every product with it; times 1000 it is something."""
+    features = torch.full((1, 2, 1, 1), 1000.0, dtype=torch.float16, requires_grad=True)
+    (1e-9 * gram_matrix(features)).sum().backward()
+    torch.testing.assert_close(features.grad, torch.full_like(features, 4e-6), rtol=0.02, atol=0)
+
+
 def test_gram_gradient():
     assert gradcheck(gram_matrix, random_features(1, 3, 2, 4, dtype=torch.float64).requires_grad_())
 
