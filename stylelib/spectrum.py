@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-SLOW = 16  # waves with no more cycles per long side than this share a unit
+SLOW = 8  # waves with no more cycles per long side than this share a unit
 
 
 def spectrum(image: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:

@@ -21,7 +21,7 @@ def wave(cycles, size=64):
     return torch.cos(2 * math.pi * cycles * torch.arange(size) / size).expand(1, 3, size, size)
 
 
-@pytest.mark.parametrize("cycles, unit", [(1, 16), (10, 16), (16, 16), (20, 20), (30, 30)])
+@pytest.mark.parametrize("cycles, unit", [(1, 8), (5, 8), (8, 8), (20, 20), (30, 30)])
 def test_a_wave_has_one_coefficient_measured_in_units_of_its_frequency_to_the_minus_half(cycles, unit):
     coefficients, _ = spectrum(wave(cycles))
     amplitude = coefficients[0, 0, 0, cycles, 0]
@@ -34,7 +34,7 @@ def test_a_wave_has_one_coefficient_measured_in_units_of_its_frequency_to_the_mi
 
 def test_the_mean_of_the_picture_is_not_divided_by_zero():
     coefficients, to_image = spectrum(torch.full((1, 3, 8, 8), 0.5))
-    assert coefficients[0, 0, 0, 0, 0].item() == pytest.approx(4.0 * 16**0.5)
+    assert coefficients[0, 0, 0, 0, 0].item() == pytest.approx(4.0 * 8**0.5)
     assert torch.isfinite(coefficients).all()
     torch.testing.assert_close(to_image(coefficients), torch.full((1, 3, 8, 8), 0.5))
 
