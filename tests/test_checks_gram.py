@@ -169,6 +169,16 @@ def gradient_right(features, target):
     return result.reshape(features.shape)
 
 
+def gradient_by_sums(features, target):
+    """One position after the other."""
+    difference, norm = gram_of(features) - target, target.square().sum()
+    result, (height, width) = torch.zeros_like(features), features.shape[-2:]
+    for i in range(height):
+        for j in range(width):
+            result[:, :, i, j] = (difference @ features[:, :, i, j, None])[..., 0] * 4 / (height * width * norm)
+    return result
+
+
 def gradient_by_autograd(features, target):
     leaf = features.clone().requires_grad_()
     return torch.autograd.grad(relative(leaf, target), leaf)[0]
@@ -206,7 +216,7 @@ RIGHT = {
     "mean_and_variance": [statistics_right, statistics_by_moments],
     "style_loss": [loss_by(relative), loss_by_norms],
     "convert_weight": [lambda w, c, n: w * c * c / 4, lambda w, c, n: w / (4 * (c * n) ** 2) * c**2 * (c * n) ** 2],
-    "style_gradient": [gradient_right, gradient_by_autograd],
+    "style_gradient": [gradient_right, gradient_by_sums],
 }
 
 WRONG = {
@@ -323,6 +333,7 @@ WRONG = {
         (lambda f, a: gradient_right(f, a).flatten(2), "the shape is flat"),
         (lambda f, a: 2 * (gram_of(f) - a) / a.square().sum(), "with respect to G"),
         (gradient_in_place, "in place"),
+        (gradient_by_autograd, "you asked autograd"),
         (zeros, "all zeros"),
         (lambda f, a: gradient_right(f, a) * torch.nan, "NaN"),
         (lambda f, a: None, "forget `return`"),

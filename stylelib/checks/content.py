@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from .core import Answer, Mistake, exercise, expect, expect_gradient, random
+from .core import Answer, Mistake, by_hand, exercise, expect, expect_gradient, random
 
 # What torch says when a loop goes wrong, and what it means here.
 LOOP_ERRORS = {
@@ -196,7 +196,7 @@ def content_gradient(answer: Answer) -> None:
     """2 (F − P) / ‖P‖², the gradient of ‖F − P‖² / ‖P‖² with respect to F: (1, C, h, w), like F and P."""
     for shape in ((1, 3, 4, 5), (1, 6, 3, 2)):
         features, target = random(*shape), 2 * random(*shape, seed=1)
-        got = _by_hand(answer, features, target)
+        got = by_hand(_untouched, answer, features, target)
         expect(got, _content_gradient(features, target), _gradient_mistakes(features, target), "the gradient")
     expect(answer(target, target), torch.zeros_like(target), what="the gradient where F equals P")
 
@@ -226,17 +226,6 @@ def _gradient_mistakes(features: Tensor, target: Tensor) -> dict[str, Tensor]:
             (features - target).square() / norm
         ),
     }
-
-
-def _by_hand(answer: Answer, features: Tensor, target: Tensor) -> object:
-    """What the answer gives while autograd is off."""
-    try:
-        with torch.no_grad():
-            return _untouched(answer, features, target)
-    except RuntimeError as error:
-        if "does not require grad" in str(error):
-            raise Mistake("you asked autograd. Here the gradient is to come from the formula, in one line.") from None
-        raise
 
 
 @exercise(reference=_reconstruct)

@@ -106,6 +106,17 @@ def expect(
         raise Mistake(f"{what} should be {_short(expected)}, but it is {_short(got)}.")
 
 
+def by_hand(function: Callable[..., object], *arguments: object) -> object:
+    """What the function gives while autograd is off: for a gradient that is to come from its formula."""
+    try:
+        with torch.no_grad():
+            return function(*arguments)
+    except RuntimeError as error:
+        if "does not require grad" in str(error):
+            raise Mistake("you asked autograd. Here the gradient is to come from the formula.") from None
+        raise
+
+
 def expect_gradient(loss: object, *inputs: Tensor) -> None:
     """Does a gradient reach each of `inputs` from `loss`? A `.item()`, `.detach()` or `.data` cuts its way."""
     if not isinstance(loss, Tensor) or not loss.requires_grad:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .core import Answer, Mistake, exercise, expect, expect_any_device, expect_gradient, random
+from .core import Answer, Mistake, by_hand, exercise, expect, expect_any_device, expect_gradient, random
 
 
 def _gram_matrix(features: Tensor) -> Tensor:
@@ -351,7 +351,7 @@ def style_gradient(answer: Answer) -> None:
     norm = target.square().sum()
     flat = features.flatten(2)
     difference = _gram_matrix(features) - target
-    got = answer(features, target)
+    got = by_hand(answer, features, target)
     _expect_unchanged(features, before)
     expect(
         got,
