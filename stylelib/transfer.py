@@ -163,6 +163,7 @@ def _coarse_to_fine(
     """Optimizes at each scale in turn. `content` None starts from noise."""
     sizes = sizes or scales(size)
     cost.check_fits(objective_at, device, shape, size, shares(steps, len(sizes))[-1], optimizer)
+    content = None if content is None else content.cpu()  # scaled there: not every device can
     image = _noise(scaled_shape(*shape, sizes[0]), seed) if content is None else content
     history: list[Step] = []
     interrupted = False
@@ -184,24 +185,24 @@ def _coarse_to_fine(
                 OptimizationWarning,
                 stacklevel=3,
             )
-        image = best.image if best else image
+        image = best.image.cpu() if best else image
         if interrupted:
             break
-    return Result(_enlarged(image, scaled_shape(*shape, size), content).cpu(), history, interrupted)
+    return Result(_enlarged(image, scaled_shape(*shape, size), content), history, interrupted)
 
 
 def _enlarged(image: Tensor, shape: tuple[int, int], content: Tensor | None) -> Tensor:
     """The image at a larger shape.
 
     What is enlarged is its difference from the content. Added to the larger content, it brings the colors and strokes
-    so far; fine detail, which the smaller image could not hold, is the content's own.
+    so far; fine detail, which the smaller image could not hold, is the content's own: a level of its Laplacian pyramid
+    (Burt and Adelson, IEEE Transactions on Communications, 1983).
     """
     here = tuple(image.shape[-2:])
     if content is None or here == shape:
         return resize_to(image, shape)
-    change = image - resize_to(content, here).to(image.device)
-    change = interpolate(change, shape, mode="bicubic", antialias=True)
-    return (resize_to(content, shape).to(image.device) + change).clamp(0, 1)
+    change = interpolate(image - resize_to(content, here), shape, mode="bicubic", antialias=True)
+    return (resize_to(content, shape) + change).clamp(0, 1)
 
 
 def scales(size: int) -> list[int]:
