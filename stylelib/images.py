@@ -73,6 +73,8 @@ def save_image(image: Tensor, file: str | PathLike) -> None:
     path = Path(file)
     if image.ndim != 4 or image.shape[:2] != (1, 3):
         raise ImageError(f"An image has the shape (1, 3, height, width); this one has {tuple(image.shape)}.")
+    if not image.is_floating_point():
+        raise ImageError(f"An image holds floating-point numbers in [0, 1]; this one is {image.dtype}. Divide by 255.")
     if not bool(torch.isfinite(image).all()):
         raise ImageError("The image contains NaN or infinite values, so it was not saved.")
     check_writable(path)

@@ -400,6 +400,11 @@ def test_an_image_that_is_being_optimized_can_be_saved(tmp_path):
     assert load_image(tmp_path / "a.png").shape == (1, 3, 8, 8)
 
 
+def test_pixels_from_0_to_255_are_refused_instead_of_saved_as_white(tmp_path):
+    message = error_of(save_image, torch.full((1, 3, 8, 8), 100, dtype=torch.uint8), tmp_path / "a.png")
+    assert "torch.uint8" in message and "255" in message and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["a.xyz", "a", "a.psd", "a.xbm", "a.hdf5", "png"])
 def test_an_ending_that_cannot_be_written_is_refused(tmp_path, name):
     assert ".png or .jpg" in (message := error_of(save_image, torch.rand(1, 3, 8, 8), tmp_path / name))
