@@ -93,7 +93,8 @@ class Backbone(nn.Module):
     def taps(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """As `forward`, but in the precision the features were computed in: bfloat16 where this network is `mixed`.
 
-        Products with them are faster so. Sums over them belong in float32, as in `stylelib.losses`.
+        Arguments and errors too. Products with such features are faster; sums over them belong in float32, as in
+        `stylelib.losses`.
         """
         layers = self._known(layers)
         # Channels-last is the layout in which convolutions run fastest; the values are the same.

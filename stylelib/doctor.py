@@ -18,7 +18,12 @@ ASPECT = (3, 4)  # height : width of a photograph
 
 
 def report(device: str = "auto", *, backbone: str = "slim", size: int = 512, steps: int = STEPS) -> str:
-    """The machine, the libraries and the backbones in a few lines, and what a picture of that size takes here."""
+    """The machine, the libraries and the backbones in a few lines, and what a picture of that size takes here.
+
+    Args:
+        device, backbone: as in `load_backbone`.
+        size, steps: as in `stylize`. If that picture is impossible here, its line says why.
+    """
     photograph = torch.full((1, 3, *ASPECT), 0.5)  # scaled up to the size where it is needed
     try:
         one_picture = forecast(photograph, load_backbone(backbone, device), size, steps)
@@ -62,7 +67,11 @@ def forecast(content: Tensor, backbone: Backbone, size: int = 512, steps: int = 
 
 
 def estimate(backbone: Backbone, size: int, steps: int, shape: tuple[int, int]) -> float:
-    """Seconds that `stylize` will take: a few steps at each scale, timed, for as many as each scale gets."""
+    """Seconds that `stylize` will take: a few steps at each scale, timed, for as many as each scale gets.
+
+    Args:
+        shape: (H, W) of the content, in any size.
+    """
     total = 0.0
     for scale, count in zip(scales(size), shares(steps, len(scales(size))), strict=True):
         picture = torch.rand(1, 3, *scaled_shape(*shape, scale), generator=torch.Generator().manual_seed(0))
