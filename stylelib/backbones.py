@@ -13,12 +13,13 @@ from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
 SLIM_WIDTHS = (16, 32, 64, 128, 256)
 # Where convolutions may run in bfloat16: there the final loss stays within 1 % of a run in float32. With slim it came
 # out 2 to 3 % worse. benchmarks/README.md has the figures.
 MIXED = ("vgg19", "squeezenet1_0")
+# Of ImageNet's colors, per channel: every network here was trained on pictures normalized with these.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SLIM_WEIGHTS = Path(__file__).parent / "data" / "slim.pt"
 FIVE_BLOCKS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # as in the paper, section 2.3
 EVERY_LAYER = (*(f"relu{block}_{index}" for block in range(1, 5) for index in (1, 2)), "relu5_1")
@@ -32,7 +33,7 @@ class BackboneError(ValueError):
 class Recipe:
     """How to get one backbone: where its weights come from and which layers style transfer uses by default."""
 
-    weights: models.WeightsEnum  # for slim: its teacher's, whose normalization it shares
+    file: str  # of its weights: slim's own, or torchvision's, by the name under which torch.hub keeps them
     style_layers: tuple[str, ...]
     content_layer: str
     megabytes: int
@@ -40,11 +41,9 @@ class Recipe:
 
 RECIPES = {
     # slim is so narrow that its five layers say less than VGG's; tools/train_slim.md compares other choices.
-    "slim": Recipe(models.SqueezeNet1_0_Weights.IMAGENET1K_V1, EVERY_LAYER, "relu4_2", 1),
-    "vgg19": Recipe(models.VGG19_Weights.IMAGENET1K_V1, FIVE_BLOCKS, "relu4_2", 548),
-    "squeezenet1_0": Recipe(
-        models.SqueezeNet1_0_Weights.IMAGENET1K_V1, ("relu1", "fire2", "fire3", "fire5", "fire7"), "fire5", 5
-    ),
+    "slim": Recipe("slim.pt", EVERY_LAYER, "relu4_2", 1),
+    "vgg19": Recipe("vgg19-dcbb9e9d.pth", FIVE_BLOCKS, "relu4_2", 548),
+    "squeezenet1_0": Recipe("squeezenet1_0-b66bff10.pth", ("relu1", "fire2", "fire3", "fire5", "fire7"), "fire5", 5),
 }
 
 
@@ -61,14 +60,13 @@ class Backbone(nn.Module):
     def __init__(self, name: str, network: nn.Sequential, mixed: bool = False):
         super().__init__()
         recipe = RECIPES[name]
-        preset = recipe.weights.transforms()
         self.name = name
         self.network = network
         self.style_layers = recipe.style_layers
         self.content_layer = recipe.content_layer
         self.mixed = mixed
-        self.register_buffer("mean", torch.tensor(preset.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(preset.std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -157,9 +155,9 @@ def load_backbone(
         if pretrained:
             network.load_state_dict(torch.load(SLIM_WEIGHTS, weights_only=True))
     elif name == "vgg19":
-        network = _name_like_vgg(_torchvision_features(name, models.vgg19, pretrained))
+        network = _name_like_vgg(_torchvision_features(name, pretrained))
     else:
-        network = _name_like_squeezenet(_torchvision_features(name, models.squeezenet1_0, pretrained))
+        network = _name_like_squeezenet(_torchvision_features(name, pretrained))
     if device == "auto":
         device = torch.accelerator.current_accelerator(check_available=True) or "cpu"
     if pooling is not None:
@@ -184,7 +182,7 @@ def weights_file(name: str) -> Path:
     """Where the weights of a backbone are kept, whether or not they are there yet."""
     if name == "slim":
         return SLIM_WEIGHTS
-    return Path(torch.hub.get_dir()) / "checkpoints" / RECIPES[name].weights.url.rpartition("/")[2]
+    return Path(torch.hub.get_dir()) / "checkpoints" / RECIPES[name].file
 
 
 def _slim_network() -> nn.Sequential:
@@ -199,8 +197,10 @@ def _slim_network() -> nn.Sequential:
     return _name_like_vgg(modules[:-1])
 
 
-def _torchvision_features(name: str, build, pretrained: bool) -> nn.Sequential:
-    weights = RECIPES[name].weights
+def _torchvision_features(name: str, pretrained: bool) -> nn.Sequential:
+    from torchvision import models  # takes longer to import than torch, and slim does without
+
+    build, weights = models.get_model_builder(name), models.get_model_weights(name).IMAGENET1K_V1
     if not pretrained:
         return build(weights=None).features
     with torch.device("meta"):  # shapes only: VGG-19's classifier alone would be 500 MB of random numbers

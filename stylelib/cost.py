@@ -9,7 +9,6 @@ from pathlib import Path
 import psutil
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -70,6 +69,8 @@ def memory(
         objective_at: size → objective.
         shape: (H, W) of the picture to optimize, in any size.
     """
+    from torch._subclasses.fake_tensor import FakeTensorMode  # seconds, and most runs are far from any limit
+
     height, width = scaled_shape(*shape, size)
     with FakeTensorMode(allow_non_fake_inputs=True), TensorMemory() as account:
         objective = objective_at(size)

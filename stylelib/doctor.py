@@ -2,10 +2,10 @@
 
 import os
 import platform
+from importlib.metadata import version
 
 import psutil
 import torch
-import torchvision
 from torch import Tensor
 
 from . import cost
@@ -32,7 +32,7 @@ def report(device: str = "auto", *, backbone: str = "slim", size: int = 512, ste
     return "\n".join(
         [
             f"python        {platform.python_version()} on {platform.system()} {platform.machine()}",
-            f"torch         {torch.__version__}, torchvision {torchvision.__version__}",
+            f"torch         {torch.__version__}, torchvision {version('torchvision')}",
             f"processor     {torch.get_num_threads()} threads on {os.cpu_count()} cores",
             f"memory        {cost.gigabytes(psutil.virtual_memory().available)} free of "
             f"{cost.gigabytes(psutil.virtual_memory().total)}",

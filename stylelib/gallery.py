@@ -3,10 +3,9 @@
 Nothing is downloaded until a painting is asked for by name; then once, checked, into the user's cache.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 
-import pooch
-import skimage
 from torch import Tensor
 
 from .images import ImageError, load_image
@@ -110,13 +109,16 @@ def path(name: str) -> Path:
     if name in styles():
         return STYLES / f"{name}.jpg"
     if name in PHOTOGRAPHS:
-        return Path(skimage.__file__).parent / "data" / PHOTOGRAPHS[name]
+        scikit_image = Path(find_spec("skimage").origin).parent  # found, not imported: only its files are needed
+        return scikit_image / "data" / PHOTOGRAPHS[name]
     if name in PAINTINGS:
         return _fetch(name)
     raise ImageError(f"The gallery has no picture {name!r}. It has: {', '.join(names())}.")
 
 
 def _fetch(name: str) -> Path:
+    import pooch  # half a second that only a download needs
+
     url, sha256 = PAINTINGS[name]
     pooch.get_logger().setLevel("WARNING")  # pooch announces every download on standard error
     try:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.v2 import functional as TF
+from torch.nn.functional import interpolate
 
 PictureFile = str | PathLike | BinaryIO
 
@@ -78,11 +78,16 @@ def save_image(image: Tensor, file: str | PathLike) -> None:
     if not bool(torch.isfinite(image).all()):
         raise ImageError("The image contains NaN or infinite values, so it was not saved.")
     check_writable(path)
-    picture = TF.to_pil_image((image.detach()[0].cpu().float().clamp(0, 1) * 255).round().to(torch.uint8))
     try:
-        picture.save(path, quality=95)
+        to_picture(image).save(path, quality=95)
     except OSError as error:
         raise ImageError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """The image as a Pillow picture: values are clamped to [0, 1] and rounded to 8 bits."""
+    values = (image.detach()[0].cpu().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return Image.fromarray(values.permute(1, 2, 0).numpy())
 
 
 def check_writable(file: str | PathLike) -> None:
@@ -115,7 +120,7 @@ def resize_to(image: Tensor, shape: tuple[int, int]) -> Tensor:
     """Scales an image to (height, width) exactly, bicubic and antialiased, and clamps it to [0, 1]."""
     if tuple(image.shape[-2:]) == shape:
         return image
-    return TF.resize(image, list(shape), TF.InterpolationMode.BICUBIC, antialias=True).clamp(0, 1).contiguous()
+    return interpolate(image, shape, mode="bicubic", antialias=True).clamp(0, 1).contiguous()
 
 
 def scaled_shape(height: int, width: int, size: int) -> tuple[int, int]:

@@ -13,9 +13,8 @@ import ipywidgets as widgets
 from IPython.display import display
 from matplotlib.figure import Figure
 from torch import Tensor
-from torchvision.transforms.v2 import functional as TF
 
-from .images import resize
+from .images import resize, to_picture
 from .loop import Step
 
 CURVES = {"content": "--", "style": "-.", "total": "-"}  # line styles, so that no curve is known by its hue alone
@@ -104,5 +103,5 @@ def _jpeg(image: Tensor, width: int) -> bytes:
     scale = min(1.0, width / image.shape[-1])
     image = resize(image.detach().cpu(), max(1, round(max(image.shape[-2:]) * scale)))
     file = io.BytesIO()
-    TF.to_pil_image(image[0]).save(file, format="jpeg", quality=85)
+    to_picture(image).save(file, format="jpeg", quality=85)
     return file.getvalue()

@@ -250,3 +250,11 @@ def test_mixed_precision_reaches_the_same_loss():
         return min(seen)
 
     assert final_loss(rounded) <= 1.01 * final_loss(exact)
+
+
+@pytest.mark.parametrize("name", ["vgg19", "squeezenet1_0"])
+def test_file_and_normalization_are_torchvisions(name):
+    weights = models.get_model_weights(name).IMAGENET1K_V1
+    assert weights_file(name).name == weights.url.rpartition("/")[2]
+    preset = weights.transforms()
+    assert (list(backbones.MEAN), list(backbones.STD)) == (preset.mean, preset.std)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pooch
 import pytest
 import torch
 from PIL import Image
@@ -294,7 +295,7 @@ def test_doctor_says_the_same_of_such_a_size(run):
 
 
 def test_without_a_network_a_painting_names_what_is_here(run, offline, monkeypatch):
-    monkeypatch.setattr(cli.gallery.pooch, "os_cache", lambda project: Path("cache"))
+    monkeypatch.setattr(pooch, "os_cache", lambda project: Path("cache"))
     message = complaint(run("stylize", "content.png", "starry_night", "-o", "out.png", *QUICK))
     assert "'starry_night' could not be downloaded" in message and "waves" in message
 

@@ -9,6 +9,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pooch
 import pytest
 from PIL import Image
 
@@ -36,7 +37,7 @@ def offline(monkeypatch):
 def cache(tmp_path, monkeypatch):
     """An empty folder in place of the user's cache."""
     folder = tmp_path / "cache"
-    monkeypatch.setattr(gallery.pooch, "os_cache", lambda project: folder)
+    monkeypatch.setattr(pooch, "os_cache", lambda project: folder)
     return folder
 
 
@@ -45,9 +46,9 @@ def log():
     """What pooch reports; on its own it goes to standard error."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    gallery.pooch.get_logger().addHandler(handler)
+    pooch.get_logger().addHandler(handler)
     yield stream
-    gallery.pooch.get_logger().removeHandler(handler)
+    pooch.get_logger().removeHandler(handler)
 
 
 class Server:
