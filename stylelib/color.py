@@ -1,0 +1,255 @@
+"""Color spaces and color transfer: whose colors a picture has.
+
+Every function here forgets where a pixel is. It takes and returns images (1, 3, H, W), and the new color of a pixel
+depends on its old color alone: each transfer is a map from color to color, made for two pictures.
+
+Results of a transfer may leave [0, 1], because no rule keeps a stretched cloud of colors inside the cube. Clamp them,
+or bend them back with `compress`.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+# sRGB (IEC 61966-2-1) primaries to CIE XYZ, divided by the white point D65: white is (1, 1, 1) here.
+_RGB_TO_XYZ = torch.tensor(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]],
+    dtype=torch.float64,
+)
+_RGB_TO_XYZ = _RGB_TO_XYZ / _RGB_TO_XYZ.sum(dim=1, keepdim=True)
+# f(X), f(Y), f(Z) → L, a, b (CIE 15: L = 116 f(Y) - 16, a = 500 (f(X) - f(Y)), b = 200 (f(Y) - f(Z)))
+_ROOTS_TO_LAB = torch.tensor([[0.0, 116, 0], [500, -500, 0], [0, 200, -200]], dtype=torch.float64)
+_CORNER = 6 / 29  # below it CIE's cube root is a straight line
+# A spread of one step of 8 bits is as good as none: dividing by less would blow up rounding noise.
+NO_SPREAD = 1 / 255
+QUANTILES = 512
+
+
+def to_linear(image: Tensor) -> Tensor:
+    """sRGB values → amounts of light, c ≤ 0.04045: c / 12.92, else ((c + 0.055) / 1.055)^2.4; odd below 0.
+
+    Source: IEC 61966-2-1.
+    """
+    size = image.abs()
+    return torch.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4) * image.sign()
+
+
+def from_linear(light: Tensor) -> Tensor:
+    """Amounts of light → sRGB values, the inverse of `to_linear`."""
+    size = light.abs()
+    curve = 1.055 * size.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(size <= 0.0031308, size * 12.92, curve) * light.sign()
+
+
+def to_lab(image: Tensor) -> Tensor:
+    """sRGB → CIE L*a*b* for the white point D65, in which equal distances look about equally large.
+
+    Args:
+        image: (1, 3, H, W), sRGB.
+
+    Returns:
+        (1, 3, H, W): lightness L in [0, 100]; a, from green to red, and b, from blue to yellow, about ±100.
+
+    Source: CIE 15:2004, section 8.2.1.
+    """
+    return _mix(_ROOTS_TO_LAB, _cube_root(_mix(_RGB_TO_XYZ, to_linear(image)))) - _offset(image)
+
+
+def from_lab(lab: Tensor) -> Tensor:
+    """CIE L*a*b* → sRGB, the inverse of `to_lab`. A color that no screen can show leaves [0, 1]."""
+    roots = _mix(torch.linalg.inv(_ROOTS_TO_LAB), lab + _offset(lab))
+    xyz = torch.where(roots > _CORNER, roots**3, 3 * _CORNER**2 * (roots - 4 / 29))
+    return from_linear(_mix(torch.linalg.inv(_RGB_TO_XYZ), xyz))
+
+
+def luminance(image: Tensor) -> Tensor:
+    """How light each pixel is: (1, 1, H, W), L of CIE Lab divided by 100, so in [0, 1]."""
+    return to_lab(image)[:, :1] / 100
+
+
+def with_luminance(image: Tensor, lightness: Tensor) -> Tensor:
+    """The image's colors (a and b of CIE Lab) with the given lightness (1, 1, H, W) in [0, 1].
+
+    This puts a transfer of luminance together again: Gatys et al., *Controlling Perceptual Factors in Neural Style
+    Transfer*, CVPR 2017, section 5, "Luminance-only transfer".
+    """
+    return from_lab(torch.cat([100 * lightness, to_lab(image)[:, 1:]], dim=1))
+
+
+def match_luminance(image: Tensor, reference: Tensor) -> Tensor:
+    """The image's lightness, moved and stretched to the reference's mean and standard deviation: (1, 1, H, W).
+
+    l′ = σ_r / σ (l - μ) + μ_r: what Gatys et al. (2017), section 5, do to the style picture before the transfer.
+    """
+    return _match_mean_and_deviation(luminance(image), luminance(reference))
+
+
+def match_covariance(image: Tensor, reference: Tensor, root: Literal["symmetric", "cholesky"] = "symmetric") -> Tensor:
+    """Gives the RGB values of an image the mean and the covariance of a reference's.
+
+    c′ = A (c - μ) + μ_r with A Σ Aᵀ = Σ_r. Many matrices A do that; two are named by how they take the root:
+
+    - "symmetric": A = Σ_r^½ Σ^-½, through eigenvalues;
+    - "cholesky": A = L_r L⁻¹, where Σ = L Lᵀ with L lower triangular.
+
+    Source: Gatys et al. (2017), section 5, after Hertzmann et al., *Image Analogies*, SIGGRAPH 2001. A third is
+    `monge_kantorovich`: of all A, the one that moves the colors least.
+
+    Args:
+        image, reference: (1, 3, H, W); not necessarily of one size.
+    """
+    if root not in ("symmetric", "cholesky"):
+        raise ValueError(f'root is "symmetric" or "cholesky", not {root!r}.')
+
+    def matrix(source: Tensor, target: Tensor) -> Tensor:
+        if root == "symmetric":
+            return _power(target, 0.5) @ _power(source, -0.5)
+        tiny = 1e-12 * torch.eye(3, dtype=target.dtype, device=target.device)
+        return torch.linalg.cholesky(target + tiny) @ torch.linalg.inv(torch.linalg.cholesky(source))
+
+    return _transform(image, reference, matrix)
+
+
+def monge_kantorovich(image: Tensor, reference: Tensor) -> Tensor:
+    """Mean and covariance matched with the least movement of colors, the optimal transport between two Gaussians.
+
+    c′ = T (c - μ) + μ_r with T = Σ^-½ (Σ^½ Σ_r Σ^½)^½ Σ^-½.
+
+    Source: Pitié, Kokaram, *The Linear Monge-Kantorovitch Linear Colour Mapping for Example-Based Colour Transfer*,
+    CVMP 2007.
+
+    Args:
+        image, reference: (1, 3, H, W); not necessarily of one size.
+    """
+
+    def matrix(source: Tensor, target: Tensor) -> Tensor:
+        half, inverse = _power(source, 0.5), _power(source, -0.5)
+        return inverse @ _power(half @ target @ half, 0.5) @ inverse
+
+    return _transform(image, reference, matrix)
+
+
+def reinhard(image: Tensor, reference: Tensor) -> Tensor:
+    """Gives each channel of CIE Lab the mean and the standard deviation that it has in the reference.
+
+    c′ = σ_r / σ (c - μ) + μ_r. Source: Reinhard, Ashikhmin, Gooch, Shirley, *Color Transfer between Images*, IEEE
+    Computer Graphics and Applications 21(5), 2001, equations 10 and 11, who use Ruderman's space lαβ.
+    """
+    return from_lab(_match_mean_and_deviation(to_lab(image), to_lab(reference), no_spread=100 * NO_SPREAD))
+
+
+def match_sorted(values: Tensor, reference: Tensor) -> Tensor:
+    """Optimal transport of numbers on a line: the value of each rank becomes the reference's value of that rank.
+
+    Both distributions are described by `QUANTILES` values, with straight lines between them. Equal values stay equal,
+    at the middle of their ranks. Works row by row.
+
+    Args:
+        values: (C, N).
+        reference: (C, M).
+
+    Returns:
+        (C, N), in the order of `values`.
+    """
+    levels = torch.linspace(0, 1, QUANTILES, dtype=values.dtype, device=values.device)
+    source, target = (_quantiles(x, levels) for x in (values, reference))
+    rank = (_rank(values, source, right=False) + _rank(values, source, right=True)) / 2
+    below = rank.long().clamp(max=QUANTILES - 2)
+    low, high = target.gather(1, below), target.gather(1, below + 1)
+    return low + (rank - below) * (high - low)
+
+
+def match_distribution(image: Tensor, reference: Tensor, iterations: int = 10, seed: int = 0) -> Tensor:
+    """Gives the whole cloud of colors the reference's shape: sliced optimal transport.
+
+    Again and again: turn both clouds by a random rotation, match the three coordinates one by one (`match_sorted`),
+    turn back. Source: Pitié, Kokaram, Dahyot, *Automated colour grading using colour distribution transfer*, Computer
+    Vision and Image Understanding 107, 2007, the first stage. Where it tears a flat region apart, the noise in it
+    shows: their second stage and `stylelib.photo` mend that.
+
+    Args:
+        image, reference: (1, 3, H, W), in any color space; not necessarily of one size.
+        iterations: rotations.
+        seed: of the rotations.
+    """
+    result, target = _rows(image), _rows(reference)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(iterations):
+        rotation = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0].to(result)
+        result = rotation.T @ match_sorted(rotation @ result, rotation @ target)
+    return result.reshape(image.shape)
+
+
+def compress(image: Tensor, knee: float = 0.03) -> Tensor:
+    """Bends what leaves [0, 1] back into it, where `clamp` would cut it off and lose what was drawn there.
+
+    Values between knee and 1 - knee stay. Beyond, a curve of slope 1 at the knee flattens out and never arrives: with
+    overshoot t ≥ 0 in units of the knee, 1 - knee + knee · t / (1 + t).
+    """
+    over = (image - (1 - knee)).clamp(min=0) / knee
+    under = (knee - image).clamp(min=0) / knee
+    return image.clamp(knee, 1 - knee) + knee * (over / (1 + over) - under / (1 + under))
+
+
+def _mix(matrix: Tensor, image: Tensor) -> Tensor:
+    """matrix @ color, for the color of every pixel."""
+    return (matrix.to(image) @ image.flatten(2)).reshape(image.shape)
+
+
+def _cube_root(x: Tensor) -> Tensor:
+    return torch.where(x > _CORNER**3, x.clamp(min=_CORNER**3) ** (1 / 3), x / (3 * _CORNER**2) + 4 / 29)
+
+
+def _offset(image: Tensor) -> Tensor:
+    return image.new_tensor([16, 0, 0])[:, None, None]
+
+
+def _rows(image: Tensor) -> Tensor:
+    return image[0].flatten(1)
+
+
+def _match_mean_and_deviation(image: Tensor, reference: Tensor, no_spread: float = NO_SPREAD) -> Tensor:
+    deviation, mean = torch.std_mean(image, dim=(2, 3), keepdim=True, correction=0)
+    new_deviation, new_mean = torch.std_mean(reference, dim=(2, 3), keepdim=True, correction=0)
+    return (image - mean) * (new_deviation / deviation.clamp(min=no_spread)) + new_mean
+
+
+def _transform(image: Tensor, reference: Tensor, matrix) -> Tensor:
+    """Moves the colors by the matrix that `matrix` makes of both covariances, from one mean to the other."""
+    mean, covariance = _statistics(image)
+    new_mean, new_covariance = _statistics(reference)
+    A = matrix(_power(covariance, 1, least=NO_SPREAD**2), new_covariance)
+    moved = A.to(image) @ _rows(image) + (new_mean - A @ mean).to(image)
+    return moved.reshape(image.shape)
+
+
+def _statistics(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (3, 1) and covariance (3, 3) of the colors, in float64: a covariance is a small difference."""
+    rows = _rows(image)
+    mean = rows.mean(dim=1, keepdim=True)
+    centered = rows - mean
+    return mean.double(), (centered @ centered.T).double() / rows.shape[1]
+
+
+def _power(matrix: Tensor, exponent: float, least: float = 0.0) -> Tensor:
+    """A power of a symmetric matrix through its eigenvalues, none of which counts as less than `least`."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp(min=least) ** exponent) @ vectors.T
+
+
+def _quantiles(rows: Tensor, levels: Tensor) -> Tensor:
+    """Values at the given levels, row by row: what torch.quantile does, which refuses more than 16 million numbers."""
+    ordered = rows.sort(dim=1).values
+    place = levels * (rows.shape[1] - 1)
+    below = place.long().clamp(max=max(0, rows.shape[1] - 2))
+    low, high = ordered[:, below], ordered[:, (below + 1).clamp(max=rows.shape[1] - 1)]
+    return low + (place - below) * (high - low)
+
+
+def _rank(values: Tensor, quantiles: Tensor, right: bool) -> Tensor:
+    """Where values stand among quantiles, as a number from 0 to the last index, linear between two of them."""
+    above = torch.searchsorted(quantiles, values.contiguous(), right=right).clamp(1, quantiles.shape[1] - 1)
+    low, high = quantiles.gather(1, above - 1), quantiles.gather(1, above)
+    share = (values - low) / (high - low).clamp(min=torch.finfo(values.dtype).tiny)
+    return above - 1 + share.clamp(0, 1)
