@@ -3,6 +3,7 @@
 Functions return a matplotlib `Figure`; `show` puts one into the notebook together with its description in words.
 """
 
+import html
 import io
 import math
 import time
@@ -10,14 +11,19 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import ipywidgets as widgets
+import numpy as np
 from IPython.display import display
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from .images import resize, to_picture
 from .loop import Step
 
 CURVES = {"content": "--", "style": "-.", "total": "-"}  # line styles, so that no curve is known by its hue alone
+BACKWARD = "#b34700"  # what flows backward, in drawings
 
 
 def pictures(images: Mapping[str, Tensor], columns: int | None = None, height: float = 3.2) -> Figure:
@@ -37,9 +43,14 @@ def pictures(images: Mapping[str, Tensor], columns: int | None = None, height: f
     for axis in axes:
         axis.set_axis_off()
     for axis, (title, image) in zip(axes, images.items(), strict=False):
-        axis.imshow(image.detach()[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy())
+        axis.imshow(_pixels(image))
         axis.set_title(title, fontsize=11)
     return figure
+
+
+def _pixels(image: Tensor) -> np.ndarray:
+    """(H, W, 3) in [0, 1], as matplotlib wants it."""
+    return image.detach()[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
 
 
 def loss_curves(history: Sequence[Step]) -> Figure:
@@ -55,18 +66,92 @@ def loss_curves(history: Sequence[Step]) -> Figure:
     axis.set(xlabel="step (one evaluation each)", ylabel="loss", yscale="log")
     if lowest := min(history[-1].losses[name] for name in shown):
         axis.set_ylim(bottom=lowest / 10)  # the content loss often starts at 0, infinitely far below
-    axis.legend()
+    axis.yaxis.set_major_locator(LogLocator(numticks=8))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+    legend_beside(axis)
     axis.grid(alpha=0.3)
     return figure
 
 
+def legend_beside(axis: Axes) -> None:
+    """A legend to the right of the axes, where it covers no curve. For figures with a constrained layout."""
+    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False)
+
+
+def method_diagram(content: Tensor, style: Tensor, image: Tensor) -> Figure:
+    """The whole method in one drawing: two pictures in, a network, targets, losses, and the gradient to the pixels.
+
+    Args:
+        content, style: the two pictures that are given, (1, 3, H, W).
+        image: the picture that is being painted, (1, 3, H, W).
+    """
+    figure = Figure(figsize=(6.0, 6.5))
+    axis = figure.add_axes((0, 0, 1, 1), xlim=(0, 6), ylim=(0, 6.5))
+    axis.set_axis_off()
+    for x, title, picture in ((1, "content", content), (3, "the image", image), (5, "style", style)):
+        _thumbnail(figure, axis, picture, x, title)
+        _arrow(axis, (x, 4.45), (x, 4.2))
+        _arrow(axis, (x, 3.6), (x, 3.3))
+    _box(axis, 3, 3.9, 5.8, 0.6, "network, frozen: picture → features", "#e6e6e6")
+    _box(axis, 1, 2.9, 1.75, 0.8, "target:\nits features", "white")
+    _box(axis, 3, 2.9, 1.75, 0.8, "features and\nstatistics", "white")
+    _box(axis, 5, 2.9, 1.75, 0.8, "target: its\nstatistics", "white")
+    for side, name in ((-1, "content loss"), (1, "style loss")):
+        _arrow(axis, (3 + 1.9 * side, 2.5), (3 + 1.75 * side, 2.06))
+        _arrow(axis, (3 + 0.6 * side, 2.5), (3 + 1.15 * side, 2.06))
+        _arrow(axis, (3 + 1.45 * side, 1.54), (3 + 1.2 * side, 1.16))
+        _box(axis, 3 + 1.5 * side, 1.8, 1.9, 0.52, name, "#cfe3f5")
+    _box(axis, 3, 0.9, 5.6, 0.52, "total: content loss + weight × style loss", "#cfe3f5")
+    for start, end in ((1.16, 2.5), (3.3, 3.6), (4.2, 4.45)):
+        _arrow(axis, (3.25, start), (3.25, end), BACKWARD, linestyle=(0, (3, 1.2)), linewidth=2.4)
+    axis.text(
+        3, 0.36, "dashed: the gradient, back to the pixels", color=BACKWARD, fontsize=14, ha="center", va="center"
+    )
+    return figure
+
+
+def _thumbnail(figure: Figure, axis: Axes, picture: Tensor, x: float, title: str) -> None:
+    width, height = figure.get_size_inches()
+    inset = figure.add_axes(((x - 0.85) / width, 4.45 / height, 1.7 / width, 1.6 / height), anchor="S")
+    inset.imshow(_pixels(picture))
+    inset.set_axis_off()
+    axis.text(x, 6.27, title, fontsize=15, ha="center", va="center")
+
+
+def _box(axis: Axes, x: float, y: float, width: float, height: float, text: str, color: str) -> None:
+    corner, style = (x - width / 2, y - height / 2), "round,pad=0,rounding_size=0.08"
+    axis.add_patch(FancyBboxPatch(corner, width, height, style, facecolor=color, edgecolor="#333333"))
+    axis.text(x, y, text, fontsize=14, ha="center", va="center", linespacing=1.25)
+
+
+def _arrow(
+    axis: Axes, start: tuple[float, float], end: tuple[float, float], color: str = "#333333", **line: object
+) -> None:
+    style = {"arrowstyle": "-|>", "mutation_scale": 15, "linewidth": 1.6, "shrinkA": 0, "shrinkB": 0} | line
+    axis.add_patch(FancyArrowPatch(start, end, color=color, **style))
+
+
 def show(figure: Figure, alt: str) -> None:
-    """Puts a figure into the notebook. `alt` says in words what there is to see, for those who cannot see it."""
-    file = io.BytesIO()
-    # JPEG: figures here are mostly photographs, and a PNG of those weighs about four times as much.
-    figure.savefig(file, format="jpeg", dpi=100, pil_kwargs={"quality": 90, "subsampling": 0})
-    bundle = {"image/jpeg": file.getvalue(), "text/plain": alt}
-    display(bundle, raw=True, metadata={"image/jpeg": {"alt": alt}})
+    """Puts a figure into the notebook. `alt` says in words what there is to see, for those who cannot see it.
+
+    JupyterLab, nbconvert's lab template and GitHub all drop the alt text of an image output, so the words follow
+    the picture once more as folded HTML, which all three show. (An HTML output with the picture in it would not do:
+    nbval compares HTML, and no two processors compute the same pixels.)
+    """
+    kind, file, width = _picture_file(figure)
+    display({kind: file, "text/plain": alt}, raw=True, metadata={kind: {"alt": alt, "width": width}})
+    words = f"<details><summary>The figure in words</summary>{html.escape(alt)}</details>"
+    display({"text/html": words}, raw=True)
+
+
+def _picture_file(figure: Figure) -> tuple[str, bytes, int]:
+    """MIME type, file and width on the screen: photographs as JPEG, lines and letters alone as a sharp PNG."""
+    file, width = io.BytesIO(), round(100 * figure.get_figwidth())
+    if any(axis.images for axis in figure.axes):  # a PNG of photographs weighs about four times as much
+        figure.savefig(file, format="jpeg", dpi=150, pil_kwargs={"quality": 82})
+        return "image/jpeg", file.getvalue(), width
+    figure.savefig(file, format="png", dpi=200)
+    return "image/png", file.getvalue(), width
 
 
 class LivePreview(widgets.VBox):

@@ -119,4 +119,7 @@ def test_run_all_in_jupyterlab_paints_a_picture_with_a_live_preview(lab, browser
     # What JupyterLab saved, not what it shows: cells out of view are not in the page.
     outputs = [output for cell in WebDriverWait(browser, 30).until(saved) for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
-    assert sum("image/jpeg" in output.get("data", {}) for output in outputs) == 4
+    kinds = [kind for output in outputs for kind in output.get("data", {})]
+    assert kinds.count("image/jpeg") == 4 and kinds.count("image/png") == 1 and kinds.count("text/html") == 5
+    described = browser.find_elements(By.CSS_SELECTOR, ".jp-OutputArea-output details")
+    assert any("photograph" in words.get_property("textContent") for words in described), "figures are told in words"

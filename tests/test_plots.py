@@ -1,12 +1,18 @@
 """Figures hold what they claim to, checked as pixels; the live preview shows the step it was given."""
 
+import base64
 import io
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+from nbconvert import HTMLExporter
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
 from stylelib import Step, plots
@@ -171,28 +177,136 @@ def test_the_curves_are_drawn(history):
     assert (rendered(plots.loss_curves(history)) < 0.9).any()
 
 
+def test_the_legend_stands_beside_the_curves(history):
+    figure = plots.loss_curves(history)
+    rendered(figure)
+    assert figure.axes[0].get_legend().get_window_extent().x0 >= figure.axes[0].get_window_extent().x1
+
+
+def test_ticks_of_a_wide_range_are_not_crowded(history):
+    history[1].losses["style"] = 1e-9
+    history[2].losses["style"] = 1e9
+    figure = plots.loss_curves(history)
+    rendered(figure)
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels() if label.get_text()]
+    boxes = sorted(boxes, key=lambda box: box.y0)
+    assert len(boxes) >= 3 and all(lower.y1 < upper.y0 for lower, upper in pairwise(boxes))
+
+
+# --- the diagram ---
+
+
+def diagram():
+    return plots.method_diagram(flat("red"), flat("blue"), flat("green", 40, 30))
+
+
+def test_the_diagram_shows_its_three_pictures_with_the_painted_one_between_the_others():
+    centers = [center(rendered(diagram()), color) for color in ("red", "green", "blue")]
+    assert centers[0][1] < centers[1][1] < centers[2][1] and max(at[0] for at in centers) < 0.3
+
+
+def test_the_diagram_names_every_part_and_nothing_overlaps():
+    figure = diagram()
+    rendered(figure)
+    texts = figure.axes[0].texts
+    said = " ".join(text.get_text() for text in texts)
+    parts = ("content", "style", "network", "target", "content loss", "style loss", "total", "gradient", "pixels")
+    assert all(part in said for part in parts)
+    boxes = [text.get_window_extent() for text in texts]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_words_of_the_diagram_stay_in_their_boxes():
+    figure = diagram()
+    rendered(figure)
+    boxes = [patch for patch in figure.axes[0].patches if isinstance(patch, FancyBboxPatch)]
+    assert len(boxes) == 7
+    for box in (patch.get_window_extent() for patch in boxes):
+        (inside,) = [text.get_window_extent() for text in figure.axes[0].texts if box.contains(*middle(text))]
+        assert box.x0 < inside.x0 and inside.x1 < box.x1 and box.y0 < inside.y0 and inside.y1 < box.y1
+
+
+def middle(text):
+    box = text.get_window_extent()
+    return (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+
+
+def test_letters_of_the_diagram_are_legible_on_a_narrow_screen():
+    """At 420 pixels an inch of the figure has 70, and a point is a 72nd of an inch."""
+    figure = diagram()
+    assert min(text.get_fontsize() for text in figure.axes[0].texts) * 420 / figure.get_figwidth() / 72 >= 13
+
+
 # --- show ---
 
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What `show` hands to the notebook: (bundle, options)."""
-    calls = []
-    monkeypatch.setattr(plots, "display", lambda bundle, **options: calls.append((bundle, options)))
-    plots.show(plots.pictures({"red": flat("red")}), alt="A red rectangle.")
-    assert len(calls) == 1
-    return calls[0]
+    """What `show` hands to the notebook for a figure, as outputs of a cell."""
+
+    def show(figure, alt):
+        outputs = []
+        monkeypatch.setattr(
+            plots, "display", lambda data, raw, metadata=None: outputs.append((data, metadata or {})) if raw else None
+        )
+        plots.show(figure, alt)
+        return outputs
+
+    return show
 
 
-def test_show_displays_the_figure_as_a_jpeg(shown):
-    picture = Image.open(io.BytesIO(shown[0]["image/jpeg"]))
+def opened(outputs, kind):
+    return Image.open(io.BytesIO(outputs[0][0][kind]))
+
+
+def test_photographs_are_shown_as_jpeg(shown):
+    picture = opened(shown(plots.pictures({"red": flat("red")}), "A red rectangle."), "image/jpeg")
     assert picture.format == "JPEG" and where(np.asarray(picture) / 255, "red").mean() > 0.5
 
 
-def test_show_describes_the_figure_in_words(shown):
-    bundle, options = shown
-    assert bundle["text/plain"] == "A red rectangle."
-    assert options == {"raw": True, "metadata": {"image/jpeg": {"alt": "A red rectangle."}}}
+def test_line_charts_are_shown_as_a_sharp_png(shown, history):
+    outputs = shown(plots.loss_curves(history), "Curves.")
+    picture = opened(outputs, "image/png")
+    assert picture.format == "PNG" and picture.width >= 1.9 * outputs[0][1]["image/png"]["width"]
+
+
+def test_a_figure_is_as_wide_on_the_screen_as_its_inches_say(shown):
+    figure = Figure(figsize=(4.2, 2))
+    figure.subplots().imshow(np.zeros((2, 2, 3)))
+    outputs = shown(figure, "Black.")
+    assert outputs[0][1]["image/jpeg"]["width"] == 420 and opened(outputs, "image/jpeg").width > 420
+
+
+def test_the_alt_text_is_metadata_plain_text_and_folded_html(shown):
+    (picture, metadata), (words, _) = shown(plots.pictures({"red": flat("red")}), 'A < B & a "red" rectangle.')
+    assert picture["text/plain"] == metadata["image/jpeg"]["alt"] == 'A < B & a "red" rectangle.'
+    assert set(words) == {"text/html"}
+    assert words["text/html"].startswith("<details>") and "A &lt; B &amp; a &quot;red&quot;" in words["text/html"]
+
+
+def test_nothing_that_nbval_compares_depends_on_the_pixels(shown):
+    """It compares every output but JPEG and PNG, and no two processors compute the same pixels."""
+
+    def compared(color):
+        outputs = shown(plots.pictures({"one": flat(color)}), "A rectangle.")
+        return [{kind: data for kind, data in bundle.items() if not kind.startswith("image/")} for bundle, _ in outputs]
+
+    assert compared("red") == compared("blue")
+
+
+@pytest.mark.parametrize("template", ["lab", "classic", "basic"])
+def test_pages_made_by_nbconvert_have_the_alt_text(shown, template):
+    outputs = [
+        new_output("display_data", {k: encoded(v) for k, v in data.items()}, metadata=metadata)
+        for data, metadata in shown(plots.pictures({"red": flat("red")}), "A red rectangle.")
+    ]
+    notebook = new_notebook(cells=[new_code_cell("plots.show(…)", outputs=outputs)])
+    page, _ = HTMLExporter(template_name=template).from_notebook_node(notebook)
+    assert "A red rectangle.</details>" in page and "data:image/jpeg;base64," in page
+
+
+def encoded(data):
+    return base64.b64encode(data).decode() if isinstance(data, bytes) else data
 
 
 # --- live preview ---
