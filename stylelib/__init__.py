@@ -12,7 +12,7 @@ from .backbones import Backbone, BackboneError, load_backbone
 from .images import ImageError, load_image, save_image
 from .loop import OptimizationWarning, Step, optimize
 from .losses import content_loss, gram_matrix, style_loss, total_variation
-from .objective import Objective
+from .objective import Objective, Style
 from .transfer import Result, reconstruct, stylize, synthesize_texture
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "OptimizationWarning",
     "Result",
     "Step",
+    "Style",
     "content_loss",
     "gallery",
     "gram_matrix",

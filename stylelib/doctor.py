@@ -12,7 +12,7 @@ from . import cost
 from .backbones import RECIPES, Backbone, load_backbone, weights_file
 from .images import resize, scaled_shape
 from .objective import Objective
-from .transfer import STEPS, check_image, scales, shares
+from .transfer import STEPS, check_image, plan
 
 ASPECT = (3, 4)  # height : width of a photograph
 
@@ -49,13 +49,14 @@ def forecast(content: Tensor, backbone: Backbone, size: int = 512, steps: int = 
     Raises:
         ValueError: what `stylize` would refuse, a size beyond the free memory among it.
     """
-    check_image("content", content, scales(size)[0])
+    check_image("content", content, size)
 
     def objective_at(scale: int) -> Objective:
         picture = resize(content, scale)
         return Objective(backbone, picture, picture.flip(-1))  # any style of this shape costs the same
 
-    shape, device, last = tuple(content.shape[-2:]), backbone.mean.device, shares(steps, len(scales(size)))[-1]
+    shape, device = tuple(content.shape[-2:]), backbone.mean.device
+    _, last = plan(size, steps, scaled_shape(*shape, size))[-1]
     cost.check_fits(objective_at, device, shape, size, last)
     seconds = estimate(backbone, size, steps, shape)
     height, width = scaled_shape(*shape, size)
@@ -73,7 +74,7 @@ def estimate(backbone: Backbone, size: int, steps: int, shape: tuple[int, int]) 
         shape: (H, W) of the content, in any size.
     """
     total = 0.0
-    for scale, count in zip(scales(size), shares(steps, len(scales(size))), strict=True):
+    for scale, count in plan(size, steps, scaled_shape(*shape, size)):
         picture = torch.rand(1, 3, *scaled_shape(*shape, scale), generator=torch.Generator().manual_seed(0))
         total += cost.seconds(Objective(backbone, picture, picture.flip(-1)), picture, count)
     return total

@@ -14,14 +14,16 @@ CONVENTIONS = ("relative", "gatys")
 TINY = 1e-12  # keeps a division by the norm of an all-zero target finite
 
 
-def gram_matrix(features: Tensor) -> Tensor:
+def gram_matrix(features: Tensor, mask: Tensor | None = None) -> Tensor:
     """Correlations of the channels: G = F Fᵀ / (h·w), where the rows of F are the flattened channels.
 
-    Where something is seen in the picture drops out of it; what is seen together stays. Computed in float32, because
-    sums over this many positions overflow in float16 and lose digits in bfloat16.
+    Where something is seen in the picture drops out of it; what is seen together stays. With a mask m it is *guided*:
+    G = Σ m² F Fᵀ / Σ m², the sum over the positions. Divided by the mask's energy, the statistics of a small region are
+    as large as those of the whole picture.
 
     Args:
         features: (N, C, h, w).
+        mask: (1, 1, h, w) in [0, 1], how much each position counts; None counts all alike.
 
     Returns:
         (N, C, C).
@@ -29,15 +31,33 @@ def gram_matrix(features: Tensor) -> Tensor:
     Raises:
         ValueError: features of another shape.
 
-    Source: Gatys et al., CVPR 2016, equation 3. The divisor h·w is ours: it makes the matrices of pictures of
-    different sizes comparable.
+    Source: Gatys et al., CVPR 2016, equation 3; guided: Gatys et al., Controlling Perceptual Factors in Neural Style
+    Transfer, CVPR 2017, section 4. The divisor h·w is ours: it makes the matrices of pictures of different sizes
+    comparable.
+    """
+    total = gram_sum(features, mask)
+    return total / (features[0, 0].numel() if mask is None else energy(mask))
+
+
+def gram_sum(features: Tensor, mask: Tensor | None = None) -> Tensor:
+    """F Fᵀ, a sum over positions: `gram_matrix` before its division. Of the parts of a picture it simply adds up.
+
+    Computed in float32, because sums over this many positions overflow in float16 and lose digits in bfloat16.
+    Arguments and errors as in `gram_matrix`.
     """
     if features.ndim != 4:
         raise ValueError(f"Features have the shape (N, C, h, w); these have {tuple(features.shape)}.")
+    if mask is not None:
+        features = features * mask.to(features.dtype)
     flat = features.flatten(2)
     with torch.autocast(flat.device.type, enabled=False):
         flat = flat.float() if flat.dtype == torch.float16 else flat  # even its gradient would leave float16's range
-        return _SelfProduct.apply(flat) / flat.shape[-1]
+        return _SelfProduct.apply(flat)
+
+
+def energy(mask: Tensor) -> Tensor:
+    """Σ m²: by how many positions a guided Gram matrix is divided."""
+    return mask.square().sum().clamp_min(TINY)
 
 
 class _SelfProduct(torch.autograd.Function):
@@ -82,11 +102,27 @@ def content_loss(
     Raises:
         ValueError: a layer that is missing, shapes that differ, or an unknown convention.
     """
-    distances = {
-        name: _squared_distance(name, features, target) * (0.5 if convention == "gatys" else 1 / _squared_norm(target))
+    return scaled_content(squared_distances(features, targets), targets, weights=weights, convention=convention)
+
+
+def squared_distances(features: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """‖F − P‖² of each layer of `targets`, a sum over positions: of the parts of a picture it adds up."""
+    return {name: _squared_distance(name, features, target) for name, target in targets.items()}
+
+
+def scaled_content(
+    distances: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    *,
+    weights: Mapping[str, float] | None = None,
+    convention: str = "relative",
+) -> Tensor:
+    """`content_loss`, from the `squared_distances` of its layers."""
+    scaled = {
+        name: distances[name] * (0.5 if convention == "gatys" else 1 / _squared_norm(target))
         for name, target in _checked(targets, convention).items()
     }
-    return _weighted_mean(distances, weights)
+    return _weighted_mean(scaled, weights)
 
 
 def style_loss(
@@ -112,12 +148,22 @@ def style_loss(
     Raises:
         ValueError: a layer that is missing, shapes that differ, or an unknown convention.
     """
-    targets = _checked(gram_targets, convention)
-    grams = {name: gram_matrix(_get(name, features)) for name in targets}
+    grams = {name: gram_matrix(_get(name, features)) for name in gram_targets}
+    return gram_distance(grams, gram_targets, weights=weights, convention=convention)
+
+
+def gram_distance(
+    grams: Mapping[str, Tensor],
+    gram_targets: Mapping[str, Tensor],
+    *,
+    weights: Mapping[str, float] | None = None,
+    convention: str = "relative",
+) -> Tensor:
+    """`style_loss`, from the Gram matrices of its layers."""
     distances = {
         name: _squared_distance(name, grams, target)
         / (4 * target.shape[-1] ** 2 if convention == "gatys" else _squared_norm(target))
-        for name, target in targets.items()
+        for name, target in _checked(gram_targets, convention).items()
     }
     return _weighted_mean(distances, weights)
 

@@ -6,7 +6,7 @@ starts from the change that the one before has brought, with the content's own d
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,12 +17,48 @@ from . import cost
 from .backbones import Backbone, load_backbone
 from .images import resize_to, scaled_shape
 from .loop import OptimizationWarning, Step, optimize
-from .objective import Objective
+from .objective import Objective, Style, as_styles
 
 STEPS = 240
 SHARES = (0.40, 0.35, 0.25)  # of the steps, at a quarter, half and all of the size
 SMALLEST = 128  # pixels; below that the deep layers have too few positions for statistics
 SHORTEST = 32  # pixels; a shorter side leaves fewer than two positions in the deepest layer
+FEWEST = 3  # steps of a scale that are worth it; the first only measures where it starts
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is, besides what it paints.
+
+    Attributes:
+        shape: (H, W) of the picture, in any size.
+        scales: long side and steps of each scale, the result's last.
+        device: of the network.
+        base: picture whose own detail each larger scale starts with; None has the run start from noise.
+        seed: of that noise.
+        optimizer, on_step: as in `stylize`.
+    """
+
+    shape: tuple[int, int]
+    scales: list[tuple[int, int]]
+    device: torch.device
+    base: Tensor | None = None
+    seed: int = 0
+    optimizer: str = "lbfgs"
+    on_step: Callable[[Step], object] | None = None
+
+    @property
+    def steps(self) -> int:
+        """Evaluations at all scales."""
+        return sum(steps for _, steps in self.scales)
+
+    def shape_at(self, size: int) -> tuple[int, int]:
+        """(H, W) of the picture at that long side."""
+        return scaled_shape(*self.shape, size)
+
+    def start(self) -> Tensor:
+        """The picture that the first scale starts from, in any size."""
+        return _noise(self.shape_at(self.scales[0][0]), self.seed) if self.base is None else self.base
 
 
 @dataclass(frozen=True)
@@ -47,13 +83,13 @@ class Result:
 
 def stylize(
     content: Tensor,
-    style: Tensor,
+    style: Tensor | Style | Sequence[Tensor | Style],
     *,
     backbone: Backbone | None = None,
     size: int = 512,
     steps: int = STEPS,
     seed: int = 0,
-    start: str = "content",
+    start: str | Tensor = "content",
     optimizer: str = "lbfgs",
     on_step: Callable[[Step], object] | None = None,
     **weights,
@@ -61,12 +97,14 @@ def stylize(
     """Paints the content in the style: Gatys et al., CVPR 2016, from coarse to fine.
 
     Args:
-        content, style: images, any sizes; both are scaled to long side `size`, each with its own aspect ratio.
+        content: image of any size; it is scaled to long side `size`.
+        style: image of any size, which is scaled so too, with its own aspect ratio; or a `Style`; or a list of them.
         backbone: None takes slim on the CPU.
         size: long side of the result.
-        steps: evaluations in all, most of them at the small scales.
-        seed: of the noise; the same seed on the same machine gives the same picture.
-        start: `"content"` keeps the layout best; `"noise"` is the paper's.
+        steps: evaluations in all, most of them at the small scales; at least 2, because the first measures the start.
+        seed: of the noise that `start="noise"` begins with; the same seed on the same machine gives the same picture.
+            Without noise nothing is left to chance, and the seed makes no difference.
+        start: `"content"` keeps the layout best; `"noise"` is the paper's; or an image.
         optimizer: `"lbfgs"` or `"adam"`.
         on_step: called with each `Step`, for a progress bar or a live preview.
         **weights: of the `Objective`: style_weight, content_weight, style_layers, …
@@ -78,21 +116,22 @@ def stylize(
         ValueError: no pictures, a size too small or beyond the free memory, an unknown start or optimizer.
     """
     backbone = backbone or load_backbone("slim")
-    check_image("content", content, scales(size)[0])
-    check_image("style", style, scales(size)[0])
-    if start not in ("content", "noise"):
-        raise ValueError(f"There is no start {start!r}. There are: content, noise.")
+    check_image("content", content, size)
+    styles = checked_styles(style, size)
+    if steps < 2:
+        raise ValueError(f"The first step only measures the start; ask for at least 2 steps, not {steps}.")
+    shape = tuple(content.shape[-2:])
+    planned = plan(size, steps, scaled_shape(*shape, size), *(each.shape_at(size) for each in styles))
+    run = Run(shape, planned, backbone.mean.device, _base(start, content), seed, optimizer, on_step)
 
     def objective_at(scale: int) -> Objective:
-        return Objective(backbone, _scaled(content, scale), _scaled(style, scale), **weights)
+        return Objective(backbone, _scaled(content, scale), [each.at(scale) for each in styles], **weights)
 
-    shape = tuple(content.shape[-2:])
-    first = content if start == "content" else None
-    return _coarse_to_fine(objective_at, shape, first, size, steps, seed, optimizer, on_step, backbone.mean.device)
+    return _coarse_to_fine(run, objective_at)
 
 
 def synthesize_texture(
-    style: Tensor,
+    style: Tensor | Style | Sequence[Tensor | Style],
     *,
     backbone: Backbone | None = None,
     size: int = 256,
@@ -107,12 +146,14 @@ def synthesize_texture(
     Starts from noise. Arguments as in `stylize`.
     """
     backbone = backbone or load_backbone("slim")
-    check_image("style", style, scales(size)[0])
+    styles = checked_styles(style, size)
+    planned = plan(size, steps, (size, size), *(each.shape_at(size) for each in styles))
+    run = Run((1, 1), planned, backbone.mean.device, None, seed, optimizer, on_step)
 
     def objective_at(scale: int) -> Objective:
-        return Objective(backbone, style=_scaled(style, scale), **weights)
+        return Objective(backbone, style=[each.at(scale) for each in styles], **weights)
 
-    return _coarse_to_fine(objective_at, (1, 1), None, size, steps, seed, optimizer, on_step, backbone.mean.device)
+    return _coarse_to_fine(run, objective_at)
 
 
 def reconstruct(
@@ -138,71 +179,76 @@ def reconstruct(
     check_image("image", image, size)
     # No more smoothing than needed: it would hide what the layer remembers.
     options = {"content_layers": [layer], "variation_weight": 0.01} | weights
-
-    def objective_at(scale: int) -> Objective:
-        return Objective(backbone, _scaled(image, scale), **options)
-
-    shape = tuple(image.shape[-2:])
-    return _coarse_to_fine(
-        objective_at, shape, None, size, steps, seed, optimizer, on_step, backbone.mean.device, [size]
-    )
+    planned = [(size, steps)]
+    run = Run(tuple(image.shape[-2:]), planned, backbone.mean.device, None, seed, optimizer, on_step)
+    return _coarse_to_fine(run, lambda scale: Objective(backbone, _scaled(image, scale), **options))
 
 
-def _coarse_to_fine(
-    objective_at: Callable[[int], Objective],
-    shape: tuple[int, int],
-    content: Tensor | None,
-    size: int,
-    steps: int,
-    seed: int,
-    optimizer: str,
-    on_step: Callable[[Step], object] | None,
-    device: torch.device,
-    sizes: list[int] | None = None,
-) -> Result:
-    """Optimizes at each scale in turn. `content` None starts from noise."""
-    sizes = sizes or scales(size)
-    cost.check_fits(objective_at, device, shape, size, shares(steps, len(sizes))[-1], optimizer)
-    content = None if content is None else content.cpu()  # scaled there: not every device can
-    image = _noise(scaled_shape(*shape, sizes[0]), seed) if content is None else content
-    history: list[Step] = []
-    interrupted = False
-    for scale, share in zip(sizes, shares(steps, len(sizes)), strict=True):
-        image = _enlarged(image, scaled_shape(*shape, scale), content)
-        best: Step | None = None
-        try:
-            for step in optimize(image, objective_at(scale), share, optimizer=optimizer):
-                if best is None or step.losses["total"] <= best.losses["total"]:
-                    best = step
-                numbered = replace(step, index=len(history), steps=steps)
-                history.append(replace(numbered, image=None))
-                if on_step:
-                    on_step(numbered)
-        except KeyboardInterrupt:
-            interrupted = True
-            warnings.warn(
-                f"Interrupted after {len(history)} of {steps} steps; the best image so far is kept.",
-                OptimizationWarning,
-                stacklevel=3,
-            )
-        image = best.image.cpu() if best else image
+def _coarse_to_fine(run: Run, objective_at: Callable[[int], Objective]) -> Result:
+    """Optimizes at each scale in turn; each starts from what the one before has brought."""
+    size, last = run.scales[-1]
+    cost.check_fits(objective_at, run.device, run.shape, size, last, run.optimizer)
+    image, history, interrupted = run.start(), [], False
+    for scale, steps in run.scales:
+        image = _enlarged(image, run.shape_at(scale), run.base)
+        image, interrupted = _paint(image, objective_at, scale, steps, run, history)
         if interrupted:
             break
-    return Result(_enlarged(image, scaled_shape(*shape, size), content), history, interrupted)
+    return Result(_enlarged(image, run.shape_at(size), run.base), history, interrupted)
 
 
-def _enlarged(image: Tensor, shape: tuple[int, int], content: Tensor | None) -> Tensor:
+def _paint(
+    image: Tensor, objective_at: Callable[[int], Objective], scale: int, steps: int, run: Run, history: list[Step]
+) -> tuple[Tensor, bool]:
+    """The best image of one scale, and whether the run was stopped by hand; its steps go into the history."""
+    best: Step | None = None
+    interrupted = False
+    try:
+        for step in optimize(image, objective_at(scale), steps, optimizer=run.optimizer):
+            if best is None or step.losses["total"] <= best.losses["total"]:
+                best = step
+            numbered = replace(step, index=len(history), steps=run.steps)
+            history.append(replace(numbered, image=None))
+            if run.on_step:
+                run.on_step(numbered)
+    except KeyboardInterrupt:
+        interrupted = True
+        warnings.warn(
+            f"Interrupted after {len(history)} of {run.steps} steps; the best image so far is kept.",
+            OptimizationWarning,
+            stacklevel=4,
+        )
+    return best.image.cpu() if best else image, interrupted
+
+
+def _enlarged(image: Tensor, shape: tuple[int, int], base: Tensor | None) -> Tensor:
     """The image at a larger shape.
 
-    What is enlarged is its difference from the content. Added to the larger content, it brings the colors and strokes
-    so far; fine detail, which the smaller image could not hold, is the content's own: a level of its Laplacian pyramid
-    (Burt and Adelson, IEEE Transactions on Communications, 1983).
+    What is enlarged is its difference from the base, the content. Added to the larger content, it brings the colors and
+    strokes so far; fine detail, which the smaller image could not hold, is the content's own: a level of its Laplacian
+    pyramid (Burt and Adelson, IEEE Transactions on Communications, 1983).
     """
     here = tuple(image.shape[-2:])
-    if content is None or here == shape:
+    if base is None or here == shape:
         return resize_to(image, shape)
-    change = interpolate(image - resize_to(content, here), shape, mode="bicubic", antialias=True)
-    return (resize_to(content, shape) + change).clamp(0, 1)
+    change = interpolate(image - resize_to(base, here), shape, mode="bicubic", antialias=True)
+    return (resize_to(base, shape) + change).clamp(0, 1)
+
+
+def plan(size: int, steps: int, *shapes: tuple[int, int]) -> list[tuple[int, int]]:
+    """Long side and steps of each scale of a run.
+
+    Left out are coarse scales at which a picture would be too narrow for the network, and those for which there are
+    too few steps.
+
+    Args:
+        shapes: (H, W) of the pictures as they are at `size`.
+    """
+    shortest = min(min(shape) for shape in shapes)
+    sizes = [scale for scale in scales(size) if scale == size or round(shortest * scale / size) >= SHORTEST]
+    while len(sizes) > 1 and min(shares(steps, len(sizes))) < FEWEST:
+        sizes = sizes[1:]
+    return list(zip(sizes, shares(steps, len(sizes)), strict=True))
 
 
 def scales(size: int) -> list[int]:
@@ -216,6 +262,26 @@ def shares(steps: int, count: int) -> list[int]:
     counts = [max(1, round(steps * share / sum(shares))) for share in shares]
     counts[0] = max(1, counts[0] + steps - sum(counts))
     return counts
+
+
+def checked_styles(style: Tensor | Style | Sequence[Tensor | Style], size: int) -> list[Style]:
+    """An image, a `Style` or a list of them, as a list; raises a `ValueError` for one that is none or too small."""
+    styles = as_styles(style)
+    for each in styles:
+        check_image("style", each.image, round(size * each.scale))
+    return styles
+
+
+def _base(start: str | Tensor, content: Tensor) -> Tensor | None:
+    """The picture that a run starts from, on the CPU, where it is scaled: not every device can. None is noise."""
+    if isinstance(start, Tensor):
+        check_image("start", start, max(start.shape[-2:]))
+        if abs(start.shape[-2] * content.shape[-1] / (start.shape[-1] * content.shape[-2]) - 1) > 0.05:
+            raise ValueError("The start must have the content's proportions; crop or stretch it first.")
+        return start.cpu()
+    if start not in ("content", "noise"):
+        raise ValueError(f"There is no start {start!r}. There are: content, noise, or an image.")
+    return content.cpu() if start == "content" else None
 
 
 def _scaled(image: Tensor, size: int) -> Tensor:

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from stylelib import gallery, load_backbone, reconstruct, stylize, synthesize_texture
+from stylelib.images import scaled_shape
 from stylelib.loop import OptimizationWarning
-from stylelib.transfer import scales, shares
+from stylelib.transfer import plan, scales, shares
 
 BACKBONE = load_backbone("slim")
 SMALL = {"backbone": BACKBONE, "size": 64, "steps": 12}
@@ -145,7 +146,7 @@ def test_errors_name_what_is_wrong(content, style):
         stylize("photo.jpg", style)
     with pytest.raises(ValueError, match=r"style must be an image.*\(3, "):
         stylize(content, style[0])
-    for pictures in [(content[:, :, :8], style), (content, style[:, :, :8])]:
+    for pictures in [(content[:, :, :4], style), (content, style[:, :, :4])]:
         with pytest.raises(ValueError, match="short side of the (content|style) would be under 32"):
             stylize(*pictures)
     with pytest.raises(ValueError, match="content contains NaN"):
@@ -156,3 +157,31 @@ def test_errors_name_what_is_wrong(content, style):
         reconstruct("photo.jpg")
     with pytest.raises(ValueError, match="'random'.*content, noise"):
         stylize(content, style, start="random")
+
+
+def test_a_panorama_works_at_every_size_at_which_the_result_is_not_too_narrow(style):
+    panorama = gallery.load("chelsea", size=512)[..., :122, :]  # 4.2 : 1
+    for size in (400, 508, 512, 600):
+        planned = plan(size, 240, scaled_shape(*panorama.shape[-2:], size))
+        assert all(round(122 / 512 * scale) >= 32 for scale, _ in planned) and planned[-1][0] == size
+        assert sum(steps for _, steps in planned) == 240
+    assert stylize(panorama, style, backbone=BACKBONE, size=512, steps=6).image.shape[-2:] == (122, 512)
+    with pytest.raises(ValueError, match="short side of the content would be under 32 pixels"):
+        stylize(panorama[..., :30, :], style, backbone=BACKBONE, size=512)
+    assert stylize(style, panorama, backbone=BACKBONE, size=512, steps=6).evaluations == 6, "a narrow style too"
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4, 5, 6, 9])
+def test_few_steps_are_spent_where_they_change_something(style, steps):
+    content = gallery.load("chelsea", size=512)
+    assert all(count >= min(steps, 3) for _, count in plan(512, steps, (384, 512)))
+    result = stylize(content, style, backbone=BACKBONE, size=512, steps=steps)
+    assert result.evaluations == steps
+    assert result.history[-1].losses["total"] < 0.95 * result.history[0].losses["total"]
+    changed = (result.image * 255).round() != (scaled(content, result.image.shape) * 255).round()
+    assert changed.float().mean() > 0.3, "in the saved file too"
+
+
+def test_a_single_step_is_refused_because_it_would_change_nothing(content, style):
+    with pytest.raises(ValueError, match="at least 2 steps, not 1"):
+        stylize(content, style, backbone=BACKBONE, size=64, steps=1)
