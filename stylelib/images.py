@@ -15,6 +15,8 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from . import files
+
 PictureFile = str | PathLike | BinaryIO
 
 # What Pillow can write and what holds any RGB picture; it knows many more endings that can only be read.
@@ -35,7 +37,7 @@ class ImageError(ValueError):
     """A picture that cannot be read or written. The message is one sentence that says why and what to do."""
 
 
-def load_image(file: PictureFile, size: int | None = None) -> Tensor:
+def load_image(file: PictureFile, size: int | None = None, *, enlarge: bool = True) -> Tensor:
     """Reads a picture as people have them: JPEG, PNG, WebP, TIFF, …; rotated, transparent, gray, 16-bit.
 
     The rotation that cameras store beside the pixels (EXIF) is applied, a color profile is converted to sRGB, and
@@ -44,6 +46,7 @@ def load_image(file: PictureFile, size: int | None = None) -> Tensor:
     Args:
         file: a path or an open binary file.
         size: long side of the result in pixels; None keeps the picture's own.
+        enlarge: False leaves a picture that is smaller than `size` as it is.
 
     Returns:
         image (1, 3, H, W), float32 in [0, 1].
@@ -61,7 +64,9 @@ def load_image(file: PictureFile, size: int | None = None) -> Tensor:
         with _open(file, name, size) as picture:
             array = _to_rgb(picture, name)
     image = torch.from_numpy(array).permute(2, 0, 1).unsqueeze(0).contiguous()
-    return image if size is None else resize(image, size)
+    if size is None or (max(image.shape) <= size and not enlarge):
+        return image
+    return resize(image, size)
 
 
 def save_image(image: Tensor, file: str | PathLike) -> None:
@@ -79,7 +84,8 @@ def save_image(image: Tensor, file: str | PathLike) -> None:
         raise ImageError("The image contains NaN or infinite values, so it was not saved.")
     check_writable(path)
     try:
-        to_picture(image).save(path, quality=95)
+        with files.replacing(path) as beside:
+            to_picture(image).save(beside, quality=95)
     except OSError as error:
         raise ImageError(f"Cannot write {path}: {error.strerror or error}.") from error
 
@@ -99,10 +105,7 @@ def check_writable(file: str | PathLike) -> None:
     try:
         if not path.parent.is_dir():
             raise ImageError(f"There is no folder {path.parent}; make it first.")
-        is_new = not path.exists()
-        path.open("ab").close()  # permissions, a read-only disk, a folder of that name: only trying tells
-        if is_new:
-            path.unlink()
+        files.check_writable(path)
     except OSError as error:
         raise ImageError(f"Cannot write {path}: {error.strerror or error}.") from error
 

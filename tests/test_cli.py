@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pooch
@@ -13,9 +14,8 @@ import torch
 from PIL import Image
 from skimage import data
 
-from stylelib import cli, load_image, save_image, stylize
+from stylelib import cli, commands, load_image, save_image, stylize
 from stylelib.backbones import RECIPES, weights_file
-from stylelib.images import ImageError
 
 QUICK = ["--size", "64", "--steps", "4", "--device", "cpu"]
 
@@ -77,7 +77,8 @@ def test_stylize_writes_a_picture_of_the_contents_shape(run):
 
 def test_stylize_paints_what_the_function_paints(run):
     run("stylize", "content.png", "style.jpg", "-o", "out.png", *QUICK, "--style-weight", 100)
-    result = stylize(load_image("content.png"), load_image("style.jpg"), size=64, steps=4, style_weight=100)
+    content, style = load_image("content.png", 64), load_image("style.jpg", 64)
+    result = stylize(content, style, size=64, steps=4, style_weight=100)
     save_image(result.image, "expected.png")
     assert Path("out.png").read_bytes() == Path("expected.png").read_bytes()
 
@@ -93,6 +94,24 @@ def test_the_same_seed_writes_the_same_file(run):
         run("texture", "style.jpg", "-o", name, *QUICK, "--seed", seed)
     first, same, other = (Path(name).read_bytes() for name in ("a.png", "b.png", "c.png"))
     assert first == same and first != other
+
+
+def test_start_noise_uses_the_seed(run):
+    for name, seed in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
+        run("stylize", "content.png", "style.jpg", "-o", name, *QUICK, "--start", "noise", "--seed", seed)
+    first, same, other = (Path(name).read_bytes() for name in ("a.png", "b.png", "c.png"))
+    assert first == same and first != other
+
+
+def test_a_seed_that_would_do_nothing_is_refused(run):
+    message = complaint(run("stylize", "content.png", "style.jpg", "-o", "out.png", *QUICK, "--seed", 1))
+    assert "--start noise" in message and not Path("out.png").exists()
+
+
+def test_a_folder_does_not_hide_a_picture_of_the_gallery(run):
+    Path("coffee").mkdir()
+    assert run("stylize", "coffee", "waves", "-o", "out.png", *QUICK)[0] == 0
+    assert load_image("out.png").shape == (1, 3, 43, 64)
 
 
 def test_pictures_of_the_gallery_go_by_name(run):
@@ -113,7 +132,7 @@ def test_an_older_result_is_overwritten(run):
 
 
 def test_doctor_names_the_backbones_and_a_time(run, monkeypatch):
-    monkeypatch.setattr(cli.doctor, "estimate", lambda *_: 42.0)
+    monkeypatch.setattr(commands.doctor, "estimate", lambda *_: 42.0)
     status, output, _ = run("doctor", "--device", "cpu")
     assert status == 0
     assert all(re.search(rf"^{name}\s+(ready|not downloaded)", output, re.MULTILINE) for name in RECIPES)
@@ -143,7 +162,7 @@ def test_doctor_reports_on_the_machine_even_where_the_picture_is_impossible(run,
 
 
 def test_doctor_sees_weights_that_were_downloaded(run, monkeypatch):
-    monkeypatch.setattr(cli.doctor, "estimate", lambda *_: 42.0)
+    monkeypatch.setattr(commands.doctor, "estimate", lambda *_: 42.0)
     monkeypatch.setenv("TORCH_HOME", "torch_home")
     assert re.search(r"^vgg19\s+not downloaded", run("doctor")[1], re.MULTILINE)
     weights_file("vgg19").parent.mkdir(parents=True)
@@ -152,10 +171,10 @@ def test_doctor_sees_weights_that_were_downloaded(run, monkeypatch):
 
 
 def test_doctors_estimate_grows_with_the_picture_and_the_steps():
-    backbone = cli.load_backbone("slim")
-    small = cli.doctor.estimate(backbone, 64, 100, (3, 4))
+    backbone = commands.load_backbone("slim")
+    small = commands.doctor.estimate(backbone, 64, 100, (3, 4))
     assert small > 0
-    assert cli.doctor.estimate(backbone, 127, 1000, (3, 4)) > 5 * small
+    assert commands.doctor.estimate(backbone, 127, 1000, (3, 4)) > 5 * small
 
 
 def test_doctor_forecasts_the_run_of_a_picture(run):
@@ -168,7 +187,7 @@ def test_doctor_forecasts_the_run_of_a_picture(run):
 
 def test_gallery_lists_every_name(run):
     status, output, _ = run("gallery")
-    assert status == 0 and all(name in output for name in cli.gallery.names())
+    assert status == 0 and all(name in output for name in commands.gallery.names())
 
 
 @pytest.mark.parametrize("command", [[], ["stylize"], ["texture"], ["doctor"], ["gallery"]])
@@ -197,7 +216,7 @@ def test_a_source_that_cannot_be_read(run, name, role):
 
 @pytest.mark.parametrize("name", ["out.xyz", "out", "out.psd", "missing/out.png", "folder.png"])
 def test_a_result_that_cannot_be_written_is_found_before_the_work(run, name, monkeypatch):
-    monkeypatch.setattr(cli, "load_backbone", lambda *_: pytest.fail("it went to work"))
+    monkeypatch.setattr(commands, "load_backbone", lambda *_: pytest.fail("it went to work"))
     complaint(run("stylize", "content.png", "style.jpg", "-o", name, *QUICK))
 
 
@@ -327,7 +346,7 @@ def test_too_little_memory_suggests_a_smaller_size(run, monkeypatch, error):
     def fail(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(cli, "stylize", fail)
+    monkeypatch.setattr(commands.transfer, "stylize", fail)
     assert "smaller --size" in complaint(run("stylize", "content.png", "style.jpg", "-o", "out.png", *QUICK))
 
 
@@ -335,12 +354,12 @@ def test_a_mistake_of_the_program_is_not_hidden(run, monkeypatch):
     def fail(*arguments, **options):
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(cli, "stylize", fail)
+    monkeypatch.setattr(commands.transfer, "stylize", fail)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         run("stylize", "content.png", "style.jpg", "-o", "out.png", *QUICK)
 
 
-class InterruptedBar(cli.tqdm):
+class InterruptedBar(commands.tqdm):
     """A progress bar under which Ctrl-C is pressed after the third step."""
 
     pressed_after = 3
@@ -352,7 +371,7 @@ class InterruptedBar(cli.tqdm):
 
 
 def test_ctrl_c_saves_the_best_picture_so_far(run, monkeypatch):
-    monkeypatch.setattr(cli, "tqdm", InterruptedBar)
+    monkeypatch.setattr(commands, "tqdm", InterruptedBar)
     status, output, errors = run("texture", "style.jpg", "-o", "out.png", "--size", 64, "--steps", 50)
     assert status == 130
     assert "Interrupted after 3 of 50 steps" in errors and errors.count("\n") == 1
@@ -365,24 +384,24 @@ def test_ctrl_c_before_the_first_step_is_no_traceback(run, monkeypatch):
     def press(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "load_backbone", press)
+    monkeypatch.setattr(commands, "load_backbone", press)
     status, _, errors = run("texture", "style.jpg", "-o", "out.png", *QUICK)
     assert status == 130 and errors.startswith("stylelib: interrupted") and errors.count("\n") == 1
 
 
 def test_an_unstable_run_warns_in_one_line_and_keeps_the_picture(run, monkeypatch):
     def warn(*arguments, **options):
-        cli.warnings.warn("The loss became nan.", stacklevel=2)
-        return cli.Result(torch.rand(1, 3, 8, 8), [])
+        warnings.warn("The loss became nan.", stacklevel=2)
+        return commands.Result(torch.rand(1, 3, 8, 8), [])
 
-    monkeypatch.setattr(cli, "synthesize_texture", warn)
+    monkeypatch.setattr(commands.transfer, "synthesize_texture", warn)
     status, _, errors = run("texture", "style.jpg", "-o", "out.png", *QUICK)
     assert (status, errors) == (0, "stylelib: The loss became nan.\n") and Path("out.png").exists()
 
 
 def test_a_picture_that_cannot_be_written_after_all_is_one_line(run, monkeypatch):
-    def full(*arguments):
-        raise ImageError("Cannot write out.png: No space left on device.")
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cli, "save_image", full)
-    assert "No space left" in complaint(run("texture", "style.jpg", "-o", "out.png", *QUICK))
+    monkeypatch.setattr(Image.Image, "save", full)
+    assert "Cannot write out.png: No space left" in complaint(run("texture", "style.jpg", "-o", "out.png", *QUICK))

@@ -273,6 +273,12 @@ def test_a_large_jpeg_is_not_decoded_at_full_size(tmp_path, monkeypatch):
     assert decoded and max(decoded[0]) <= 1000
 
 
+def test_a_smaller_picture_stays_as_it_is_where_it_should_not_be_enlarged(tmp_path, pixels):
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert np.array_equal(as_array(load_image(tmp_path / "a.png", 64, enlarge=False)), pixels)
+    assert load_image(tmp_path / "a.png", 20, enlarge=False).shape == (1, 3, 12, 20)
+
+
 @pytest.mark.parametrize("size", [0, -5])
 def test_a_size_below_one_is_refused(tmp_path, pixels, size):
     Image.fromarray(pixels).save(tmp_path / "a.png")

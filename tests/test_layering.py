@@ -7,8 +7,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "stylelib"
 ORDER = (
-    "images gallery color masks backbones losses objective spectrum loop cost transfer photo video doctor plots "
-    "studio cli checks"
+    "files console images gallery color masks backbones losses objective spectrum loop cost transfer photo "
+    "video doctor plots studio commands cli checks"
 ).split()
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 CHECKS = sorted((PACKAGE / "checks").glob("*.py"))  # a leaf in several files

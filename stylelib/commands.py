@@ -1,0 +1,131 @@
+"""What the shell commands do."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from . import console, doctor, gallery, transfer
+from .backbones import Backbone, load_backbone
+from .console import INTERRUPTED
+from .images import ImageError, check_writable, load_image, save_image
+from .loop import Step
+from .transfer import Result
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command that the options name; returns its exit status. Warnings are printed in one line each."""
+    command = {"stylize": _stylize, "texture": _texture, "doctor": _doctor, "gallery": _gallery}[options.command]
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: _warn(str(message))
+        return command(options)
+
+
+def _warn(text: str) -> None:
+    with tqdm.external_write_mode(sys.stderr):  # takes the progress bar away for a moment
+        console.complain(text)
+
+
+def _stylize(options: argparse.Namespace) -> int:
+    content, style = _read(options.content, options.size), _read(options.style, options.size)
+    return _produce(
+        options,
+        lambda backbone, on_step: transfer.stylize(
+            content,
+            style,
+            backbone=backbone,
+            size=options.size,
+            steps=options.steps,
+            seed=options.seed or 0,
+            start=options.start,
+            style_weight=options.style_weight,
+            on_step=on_step,
+        ),
+    )
+
+
+def _texture(options: argparse.Namespace) -> int:
+    style = _read(options.style, options.size)
+    return _produce(
+        options,
+        lambda backbone, on_step: transfer.synthesize_texture(
+            style,
+            backbone=backbone,
+            size=options.size,
+            steps=options.steps,
+            seed=options.seed or 0,
+            on_step=on_step,
+        ),
+    )
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    _check_device(options.device)
+    if options.content is None:
+        console.say(doctor.report(options.device, backbone=options.backbone, size=options.size, steps=options.steps))
+    else:
+        content = _read(options.content, options.size)
+        backbone = load_backbone(options.backbone, options.device)
+        console.say(f"{options.content}: {doctor.forecast(content, backbone, options.size, options.steps)}")
+    return 0
+
+
+def _gallery(options: argparse.Namespace) -> int:
+    console.say(f"styles        {', '.join(gallery.styles())}")
+    console.say(f"photographs   {', '.join(gallery.photographs())}")
+    console.say(f"paintings     {', '.join(gallery.paintings())} (downloaded when first used)")
+    return 0
+
+
+def _produce(options: argparse.Namespace, recipe: Callable[[Backbone, Callable[[Step], None]], Result]) -> int:
+    """Checks what can be checked first, runs the recipe with a progress bar, writes the picture."""
+    _check_output(options)
+    _check_seed(options)
+    _check_device(options.device)
+    backbone = load_backbone(options.backbone, options.device)
+    # disable=None: no bar where standard error is not a terminal, so that a log holds messages only.
+    with tqdm(total=options.steps, unit="step", leave=False, disable=None) as bar:
+
+        def on_step(step: Step) -> None:
+            bar.update()
+            bar.set_postfix_str(f"loss {step.losses['total']:.3g}", refresh=False)
+
+        result = recipe(backbone, on_step)
+    save_image(result.image, options.out)
+    height, width = result.image.shape[-2:]
+    console.say(f"{options.out}: {width} × {height} pixels after {result.evaluations} evaluations")
+    return INTERRUPTED if result.interrupted else 0
+
+
+def _read(name: str, size: int) -> Tensor:
+    """A picture file; or, where there is no such file, a picture of the gallery by name. No larger than `size`."""
+    in_gallery = name in gallery.names() and not Path(name).is_file()
+    return load_image(gallery.path(name) if in_gallery else name, size, enlarge=False)
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    check_writable(options.out)
+    sources = [Path(name).resolve() for name in (options.style, getattr(options, "content", options.style))]
+    if Path(options.out).resolve() in sources:
+        raise ImageError(f"{options.out} is one of the source pictures; choose another name for the result.")
+
+
+def _check_seed(options: argparse.Namespace) -> None:
+    if options.seed is not None and options.start != "noise":
+        raise ValueError(
+            "--seed chooses the noise of a random start, and this start is the content; add --start noise, "
+            "or leave --seed out."
+        )
+
+
+def _check_device(name: str) -> None:
+    try:
+        if name != "auto":
+            torch.ones(1, device=name).item()  # reading it back shows that the device computes
+    except (RuntimeError, AssertionError, ImportError) as error:  # which of them depends on how torch was built
+        raise ValueError(f"This machine has no device {name!r} that torch can use; try --device cpu.") from error

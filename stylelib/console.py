@@ -1,0 +1,37 @@
+"""What a shell sees: lines for people, which never fail to be printed, and exit statuses."""
+
+import codecs
+import os
+import sys
+from typing import TextIO
+
+USER_ERROR, INTERRUPTED = 2, 130  # 130 is what shells report for Ctrl-C
+PLAIN = {"×": "x", "–": "-", "’": "'", "…": "..."}
+
+
+def prepare() -> None:
+    """Has standard output and error write what their encoding lacks (code page 437 has no ×) in plain characters."""
+    codecs.register_error("plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # None where there is no console; other things where they are captured
+            stream.reconfigure(errors="plain")
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Prints a line; where nobody reads any more, a closed pipe, a terminal that is gone, this and all further ones
+    are dropped. `stream` None is standard output."""
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # Python flushes once more when it ends
+
+
+def complain(text: str) -> None:
+    """Prints a line on standard error."""
+    say(f"stylelib: {text}", sys.stderr)
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    lacking = error.object[error.start : error.end]
+    return "".join(PLAIN.get(character, "?") for character in lacking), error.end

@@ -1,0 +1,42 @@
+"""Files that are written whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from secrets import token_hex
+
+
+@contextmanager
+def replacing(file: str | PathLike) -> Iterator[Path]:
+    """Gives a new name in the same folder to write to; at the end, what was written takes the place of `file`.
+
+    If anything goes wrong before, a full disk or Ctrl-C, `file` is as it was, and nothing lies beside it.
+
+    Raises:
+        OSError: `file` is a folder, may not be written to, or its folder may not.
+    """
+    target, beside = _target_and_beside(file)
+    try:
+        yield beside
+        if target.exists():
+            shutil.copymode(target, beside)
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def check_writable(file: str | PathLike) -> None:
+    """Raises the `OSError` that `replacing` would."""
+    beside = _target_and_beside(file)[1]
+    beside.touch()
+    beside.unlink()
+
+
+def _target_and_beside(file: str | PathLike) -> tuple[Path, Path]:
+    target = Path(file).resolve()  # of a link, what it points to is replaced
+    if target.exists():
+        target.open("ab").close()  # a folder, a file that is protected: only trying tells
+    return target, target.with_name(f".{token_hex(4)}{target.suffix}")
