@@ -26,11 +26,13 @@ class Sight:
         shape: (h, w) of its feature maps.
         step: pixels from one position to the next.
         field: side of the receptive field in pixels.
+        before: how many of them lie above (left of) the pixel at which the position's step begins.
     """
 
     shape: tuple[int, int]
     step: int
     field: int
+    before: int
 
 
 def check_mask(mask: Tensor, role: str = "mask") -> None:
@@ -84,7 +86,7 @@ def _shrunk(mask: Tensor, reach: int) -> Tensor:
 def sight(network: nn.Sequential, layer: str, shape: tuple[int, int]) -> Sight:
     """Walks from a picture of (H, W) = `shape` to a layer: each kernel adds (k − 1) steps to the field."""
     height, width = shape
-    step = field = 1
+    step, field, before = 1, 1, 0
     for name, module in network.named_children():
         if stages := [m for m in module.modules() if isinstance(m, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d))]:
             # Of the branches inside a fire module, the widest.
@@ -92,10 +94,10 @@ def sight(network: nn.Sequential, layer: str, shape: tuple[int, int]) -> Sight:
             kernel, stride, padding = (_pair(v)[0] for v in (widest.kernel_size, widest.stride, widest.padding))
             up = stride - 1 if getattr(widest, "ceil_mode", False) else 0
             height, width = ((side + 2 * padding - kernel + up) // stride + 1 for side in (height, width))
-            field, step = field + (kernel - 1) * step, step * stride
+            field, before, step = field + (kernel - 1) * step, before + padding * step, step * stride
         if name == layer:
             break
-    return Sight((height, width), step, field)
+    return Sight((height, width), step, field, before)
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:

@@ -1,0 +1,187 @@
+"""The same objective, evaluated tile by tile: memory that hardly grows with the picture.
+
+What an `Objective` asks of features are sums over positions, and sums add up over the parts of a picture. So one tile
+after another goes through the network, with as much of the picture around it as its positions see: then its features
+are exactly those of the whole.
+
+For the gradient there is a second pass. After the first, all sums are known, and with them the derivative of the loss
+by each sum. Given these numbers, the tiles no longer depend on each other: each gives the gradient of its own pixels
+and of those around it, and what neighbors say of a pixel is added up.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .losses import energy, gram_sum
+from .masks import Sight, sight
+from .objective import Objective
+
+TILE = 1024  # pixels; larger tiles overlap less, smaller ones take less memory
+
+Window = tuple[slice, slice]  # rows and columns
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of a picture.
+
+    Attributes:
+        crop: the pixels that go through the network: the tile, and around it what its positions see.
+        places: layer → the tile's positions in the feature map of the whole picture.
+        own: layer → the same positions in the feature map of the crop.
+    """
+
+    crop: Window
+    places: dict[str, Window]
+    own: dict[str, Window]
+
+
+def cut(shape: tuple[int, int], sights: Mapping[str, Sight], size: int = TILE) -> list[Tile]:
+    """Cuts a picture of (H, W) = `shape` into tiles of at most about `size` × `size` pixels, as equal as they can be.
+
+    Tiles begin at multiples of the largest step between two positions of a layer. So the positions of a crop are those
+    of the whole picture, and every position belongs to exactly one tile.
+
+    Args:
+        sights: layer → how it sees the picture.
+
+    Raises:
+        ValueError: a size below that step.
+    """
+    step = max(layer.step for layer in sights.values())
+    if size < step:
+        raise ValueError(f"A tile must be at least {step} pixels wide, the network's step; {size} was asked for.")
+    before = _up(max(layer.before for layer in sights.values()), step)
+    after = _up(max(layer.field - layer.before for layer in sights.values()), step)
+    rows, columns = (_spans(length, size, step) for length in shape)
+    return [_tile((row, column), sights, before, after) for row in rows for column in columns]
+
+
+class TiledObjective(Objective):
+    """An `Objective` whose losses and gradients are computed tile by tile; the two differ by rounding alone.
+
+    It takes about a third more time, because features are computed twice, and more for those where tiles overlap.
+
+    Args:
+        tile: side of a tile in pixels.
+        others: as of `Objective`.
+    """
+
+    def __init__(self, *arguments, tile: int = TILE, **options):
+        self.tile = tile
+        super().__init__(*arguments, **options)
+
+    def __call__(self, image: Tensor) -> dict[str, Tensor]:
+        """As of `Objective`."""
+        sums = iter(_SumsOverTiles.apply(image, self))
+        by_term = [{name: next(sums) for name in term.layers} for term in self.terms]
+        return self.losses(by_term, _positions(self._sights(image, self.layers)), image)
+
+    def see(self, picture: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """As of `Objective`."""
+        sights, whole = self._sights(picture, layers), {}
+        for tile, features in self._seen(picture, sights):
+            for name, feature in features.items():
+                if name not in whole:
+                    whole[name] = feature.new_empty(*feature.shape[:2], *sights[name].shape, dtype=torch.float32)
+                whole[name][..., *tile.places[name]] = feature
+        return whole
+
+    def see_grams(self, picture: Tensor, layers: Iterable[str], part: Tensor | None = None) -> dict[str, Tensor]:
+        """As of `Objective`."""
+        sights = self._sights(picture, layers)
+        masks = self._layer_masks(part, sights, tuple(picture.shape[-2:]))
+        sums: dict[str, Tensor] = {}
+        for tile, features in self._seen(picture, sights):
+            for name, feature in features.items():
+                mask = masks[name][..., *tile.places[name]] if masks else None
+                sums[name] = sums.get(name, 0) + gram_sum(feature, mask)
+        counts = {name: energy(mask) for name, mask in masks.items()} or _positions(sights)
+        return {name: total / counts[name] for name, total in sums.items()}
+
+    def tiles(self, picture: Tensor) -> list[Tile]:
+        """The tiles of a picture (1, 3, H, W)."""
+        return cut(tuple(picture.shape[-2:]), self._sights(picture, self.layers), self.tile)
+
+    def sums(self, crop: Tensor, tile: Tile) -> list[Tensor]:
+        """What the terms sum up over the positions of one tile, one tensor for each term and layer of it."""
+        features = self._look(crop, tile)
+        return [total for term in self.terms for total in term.sums(features, tile.places).values()]
+
+    def _seen(self, picture: Tensor, sights: Mapping[str, Sight]) -> Iterator[tuple[Tile, dict[str, Tensor]]]:
+        for tile in cut(tuple(picture.shape[-2:]), sights, self.tile):
+            yield tile, self._look(picture[..., *tile.crop].to(self.device), tile)
+
+    def _look(self, crop: Tensor, tile: Tile) -> dict[str, Tensor]:
+        """Layer → features at the positions of a tile."""
+        features = self.backbone.taps(crop, tile.own)
+        return {name: feature[..., *tile.own[name]] for name, feature in features.items()}
+
+    def _sights(self, picture: Tensor, layers: Iterable[str]) -> dict[str, Sight]:
+        return {name: sight(self.backbone.network, name, tuple(picture.shape[-2:])) for name in layers}
+
+
+class _SumsOverTiles(torch.autograd.Function):
+    """image → the sums of `TiledObjective.sums` over all tiles, with the gradient computed tile by tile."""
+
+    @staticmethod
+    def forward(context, image: Tensor, objective: TiledObjective) -> tuple[Tensor, ...]:
+        context.save_for_backward(image)
+        context.objective = objective
+        parts = (objective.sums(image[..., *tile.crop], tile) for tile in objective.tiles(image))
+        totals = next(parts)
+        for sums in parts:
+            totals = [total + more for total, more in zip(totals, sums, strict=True)]
+        return tuple(totals)
+
+    @staticmethod
+    def backward(context, *gradients: Tensor) -> tuple[Tensor, None]:
+        (image,), objective = context.saved_tensors, context.objective
+        gradient = torch.zeros_like(image)
+        for tile in objective.tiles(image):
+            crop = image[..., *tile.crop].detach().requires_grad_()
+            with torch.enable_grad():
+                sums = objective.sums(crop, tile)
+            (seen,) = torch.autograd.grad(sums, crop, gradients)
+            gradient[..., *tile.crop] += seen
+        return gradient, None
+
+
+def _tile(core: Window, sights: Mapping[str, Sight], before: int, after: int) -> Tile:
+    crop = tuple(slice(max(0, side.start - before), side.stop and side.stop + after) for side in core)
+    places = {name: _places(core, layer) for name, layer in sights.items()}
+    own = {
+        name: tuple(
+            slice(place.start - side.start // sights[name].step, place.stop - side.start // sights[name].step)
+            for place, side in zip(window, crop, strict=True)
+        )
+        for name, window in places.items()
+    }
+    return Tile(crop, places, own)
+
+
+def _places(core: Window, layer: Sight) -> Window:
+    """The positions of a layer that begin in some pixels; the last span, which has no end, takes all that are left."""
+    return tuple(
+        slice(side.start // layer.step, length if side.stop is None else min(length, side.stop // layer.step))
+        for side, length in zip(core, layer.shape, strict=True)
+    )
+
+
+def _spans(length: int, size: int, step: int) -> list[slice]:
+    """`length` pixels in equal spans of at most `size`, up to a whole `step`; the last one has no end."""
+    count = -(-length // size)
+    starts = list(range(0, length, _up(-(-length // count), step)))
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], None], strict=True)]
+
+
+def _positions(sights: Mapping[str, Sight]) -> dict[str, int]:
+    return {name: layer.shape[0] * layer.shape[1] for name, layer in sights.items()}
+
+
+def _up(length: int, step: int) -> int:
+    """The next multiple of a step."""
+    return -(-length // step) * step
