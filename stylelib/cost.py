@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from .images import scaled_shape
-from .loop import LBFGS, optimize
+from .lbfgs import HISTORY
+from .loop import optimize
 from .objective import Objective
 from .spectrum import spectrum
 
@@ -78,7 +79,7 @@ def memory(
         variables, to_image = spectrum(image) if optimizer == "lbfgs" else (image, lambda pixels: pixels)
         variables.requires_grad_()
         objective(to_image(variables))["total"].backward()
-        vectors = 2 if optimizer == "adam" else OTHER_VECTORS + 2 * min(LBFGS["history_size"], steps)
+        vectors = 2 if optimizer == "adam" else OTHER_VECTORS + 2 * min(HISTORY, steps)
         kept = vectors * variables.nbytes + KEPT_IMAGES * image.nbytes
     return account.peak + kept
 
@@ -136,7 +137,7 @@ def seconds(objective: Objective, image: Tensor, steps: int, budget: float = 2.0
             break
         start = time.perf_counter()
     # Per step and pair, L-BFGS takes two dot products and adds two vectors; the pairs grow in number at first.
-    pairs = sum(min(step, LBFGS["history_size"]) for step in range(steps)) - steps * len(times) / 2
+    pairs = sum(min(step, HISTORY) for step in range(steps)) - steps * len(times) / 2
     return steps * statistics.median(times[1:]) + max(0, pairs) * _seconds_per_pair(image.to(objective.device))
 
 

@@ -3,27 +3,23 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from .lbfgs import FIRST_MOVE, LBFGS
 from .objective import Objective
 from .spectrum import spectrum
 
 # L-BFGS now and then takes one wild step and learns from it. If the loss stays this many times above the best one for
 # more steps than PATIENCE, what it has learned is of no use: it starts anew from the best image. So it does if for more
-# steps than PATIENCE it learned nothing (torch keeps no pair from where the loss curves downward) and only creeps.
+# steps than PATIENCE it learned nothing (there is no pair to keep where the loss curves downward) and only creeps.
 EXPLODED, PATIENCE, RESTARTS = 100.0, 3, 3
+RATES = {"lbfgs": 1.0, "adam": 0.05}
 
-# L-BFGS (Liu and Nocedal 1989) takes full steps and keeps this many pairs of past steps and gradient changes. torch's
-# default tolerances stop it early, without a word, when losses are small; zeros let the number of steps decide.
-# torch's first step moves all variables together by 1, next to nothing each: the change of the gradient is then mostly
-# rounding noise, and so is the first curvature. We move each by FIRST_MOVE on average instead.
-LBFGS = {"lr": 1.0, "max_iter": 1, "history_size": 20, "tolerance_grad": 0.0, "tolerance_change": 0.0}
-FIRST_MOVE = 0.01
-ADAM = {"lr": 0.05}
+
+Solver = LBFGS | torch.optim.Adam
 
 
 class OptimizationWarning(UserWarning):
@@ -82,24 +78,17 @@ def optimize(
     if steps < 1:
         raise ValueError(f"The loop needs at least one step; {steps} were asked for.")
     solver, pixels = _solver(optimizer, image.detach().to(objective.device), learning_rate)
-    seen: dict[str, Tensor] = {}
-
-    def closure() -> Tensor:
-        solver.zero_grad()
-        image = pixels()
-        losses = objective(image)
-        losses["total"].backward()
-        seen.update(losses, image=image.detach().clamp(0, 1))  # a copy, from before the update
-        return losses["total"]
-
     best: Step | None = None
-    move, explosions, watch = FIRST_MOVE, 0, _Watch(solver)
+    explosions, watch = 0, _Watch(solver)
     for index in range(steps):
-        with _first_step_scaled(solver, move):
-            solver.step(closure)
-        current = seen.pop("image")
-        losses = {name: loss.item() for name, loss in seen.items()}
-        step = Step(index, losses, current, steps, tuple(current.shape[-2:]))
+        current = pixels()
+        losses = objective(current)
+        solver.zero_grad()
+        losses["total"].backward()
+        seen = current.detach().clamp(0, 1)  # a copy, from before the update
+        solver.step()
+        losses = {name: loss.item() for name, loss in losses.items()}
+        step = Step(index, losses, seen, steps, tuple(seen.shape[-2:]))
         best = _better(step, best)
         exploded, creeps = watch.exploded(step, best), watch.creeps(step, best)
         if not math.isfinite(losses["total"]) or (exploded and explosions == RESTARTS):
@@ -107,8 +96,8 @@ def optimize(
             return
         if exploded or creeps:
             explosions += exploded
-            move = FIRST_MOVE if watch.learned else 2 * move  # downward all the way: a longer one
-            solver, pixels = _solver(optimizer, best.image, learning_rate)
+            move = FIRST_MOVE if watch.learned else 2 * solver.first_move  # downward all the way: a longer one
+            solver, pixels = _solver(optimizer, best.image, learning_rate, move)
             watch = _Watch(solver)
         yield step
 
@@ -116,7 +105,7 @@ def optimize(
 class _Watch:
     """Notices that a solver is lost, in one of L-BFGS's two ways (see `PATIENCE`); Adam knows only the first."""
 
-    def __init__(self, solver: torch.optim.Optimizer):
+    def __init__(self, solver: Solver):
         self.solver, self.high, self.idle = solver, 0, 0
         self.newest: object = self  # no pair: at the first step there is nothing to compare with
 
@@ -127,9 +116,9 @@ class _Watch:
 
     def creeps(self, step: Step, best: Step) -> bool:
         """Whether each step is a little better and nothing has been learned from the last ones."""
-        if not isinstance(self.solver, torch.optim.LBFGS):
+        if not isinstance(self.solver, LBFGS):
             return False
-        before, self.newest = self.newest, _newest_pair(self.solver)
+        before, self.newest = self.newest, self.solver.pairs[-1] if self.solver.pairs else None
         self.idle = self.idle + 1 if self.newest is before and step is best else 0
         return self.idle > (PATIENCE if self.learned else 0)
 
@@ -145,36 +134,18 @@ def _better(step: Step, best: Step | None) -> Step:
 
 
 def _solver(
-    name: str, start: Tensor, learning_rate: float | None
-) -> tuple[torch.optim.Optimizer, Callable[[], Tensor]]:
+    name: str, start: Tensor, learning_rate: float | None, first_move: float = FIRST_MOVE
+) -> tuple[Solver, Callable[[], Tensor]]:
     """An optimizer, and a function that gives the image as the optimizer's variables have it now."""
-    changed = {} if learning_rate is None else {"lr": learning_rate}
-    if name == "lbfgs":
-        coefficients, to_image = spectrum(start)
-        # L-BFGS flattens the gradient with view(-1), which only contiguous variables allow.
-        coefficients = coefficients.contiguous().requires_grad_()
-        return torch.optim.LBFGS([coefficients], **(LBFGS | changed)), lambda: to_image(coefficients)
+    if name not in RATES:
+        raise ValueError(f"There is no optimizer {name!r}. There are: {', '.join(RATES)}.")
+    rate = RATES[name] if learning_rate is None else learning_rate
     if name == "adam":
         pixels = start.clone().requires_grad_()
-        return torch.optim.Adam([pixels], **(ADAM | changed)), lambda: pixels
-    raise ValueError(f"There is no optimizer {name!r}. There are: lbfgs, adam.")
-
-
-@contextmanager
-def _first_step_scaled(solver: torch.optim.Optimizer, move: float) -> Iterator[None]:
-    """During L-BFGS's first step, raises the learning rate so that each variable moves by `move` on average."""
-    (group,) = solver.param_groups
-    first = isinstance(solver, torch.optim.LBFGS) and not solver.state
-    factor = move * sum(variables.numel() for variables in group["params"]) if first else 1.0
-    group["lr"] *= factor
-    yield
-    group["lr"] /= factor
-
-
-def _newest_pair(solver: torch.optim.Optimizer) -> Tensor | None:
-    """The last step that L-BFGS learned from; None before there is one."""
-    steps = solver.state[solver.param_groups[0]["params"][0]].get("old_stps")
-    return steps[-1] if steps else None
+        return torch.optim.Adam([pixels], lr=rate), lambda: pixels
+    coefficients, to_image = spectrum(start)
+    coefficients = coefficients.contiguous().requires_grad_()
+    return LBFGS(coefficients, rate, first_move=first_move), lambda: to_image(coefficients)
 
 
 def _give_up(step: Step, best: Step) -> Iterator[Step]:

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "stylelib"
 ORDER = (
-    "files console images gallery color masks backbones losses objective tiles spectrum loop cost transfer photo "
+    "files console images gallery color masks backbones losses objective tiles spectrum lbfgs loop cost transfer photo "
     "video doctor plots studio commands cli checks"
 ).split()
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
