@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 CONVENTIONS = ("relative", "gatys")
 TINY = 1e-12  # keeps a division by the norm of an all-zero target finite
@@ -49,10 +50,9 @@ def gram_sum(features: Tensor, mask: Tensor | None = None) -> Tensor:
         raise ValueError(f"Features have the shape (N, C, h, w); these have {tuple(features.shape)}.")
     if mask is not None:
         features = features * mask.to(features.dtype)
-    flat = features.flatten(2)
-    with torch.autocast(flat.device.type, enabled=False):
-        flat = flat.float() if flat.dtype == torch.float16 else flat  # even its gradient would leave float16's range
-        return _SelfProduct.apply(flat)
+    with torch.autocast(features.device.type, enabled=False):
+        # Even the gradient would leave float16's range.
+        return _SelfProduct.apply(features.float() if features.dtype == torch.float16 else features)
 
 
 def energy(mask: Tensor) -> Tensor:
@@ -68,17 +68,23 @@ class _SelfProduct(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(context, flat: Tensor) -> Tensor:
-        context.save_for_backward(flat)
+    def forward(context, features: Tensor) -> Tensor:
+        context.save_for_backward(features)
+        flat = features.flatten(2)
         wide = flat if flat.dtype == torch.float64 else flat.float()
         return wide @ wide.mT
 
     @staticmethod
     def backward(context, gradient: Tensor) -> Tensor:
-        (flat,) = context.saved_tensors
-        both = (gradient + gradient.mT).to(flat.dtype)
-        # Transposed twice: so the result has its channels last in memory, as the features have.
-        return (flat.mT @ both).mT
+        (features,) = context.saved_tensors
+        both = (gradient + gradient.mT).to(features.dtype)
+        if torch.is_grad_enabled():  # asked for a gradient of this gradient
+            return (both @ features.flatten(2)).view_as(features)
+        # Laid out in memory as the features are. Being no view, it is also where autograd adds what the deeper layers
+        # say, instead of making a third tensor.
+        result = torch.empty_like(features)
+        torch.bmm(features.flatten(2).mT, both, out=result.flatten(2).mT)
+        return result
 
 
 def content_loss(
@@ -181,7 +187,7 @@ def total_variation(image: Tensor) -> Tensor:
 
     Source: the squared form of Mahendran and Vedaldi, CVPR 2015, section 2 (β = 2).
     """
-    return image.diff(dim=-1).square().mean() + image.diff(dim=-2).square().mean()
+    return mse_loss(image[..., 1:], image[..., :-1]) + mse_loss(image[..., 1:, :], image[..., :-1, :])
 
 
 def out_of_range(image: Tensor) -> Tensor:
@@ -189,7 +195,8 @@ def out_of_range(image: Tensor) -> Tensor:
 
     A soft wall: clamping inside the loop instead would hide the gradient and mislead L-BFGS.
     """
-    return (image - image.clamp(0, 1)).square().mean()
+    # Where the nearest value in range moves with the pixel, it is the pixel: it counts as a constant all the same.
+    return mse_loss(image, image.detach().clamp(0, 1))
 
 
 def _checked(targets: Mapping[str, Tensor], convention: str) -> Mapping[str, Tensor]:
