@@ -1,10 +1,8 @@
 """Notebooks are tested as in JupyterLab, and without their reader's own answers, which would change what they print."""
 
-import os
-
 import pytest
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; stylelib/__init__.py has the reason
+import stylelib  # noqa: F401 (sets what kernels inherit; see stylelib/machine.py)
 
 
 @pytest.hookimpl(wrapper=True)

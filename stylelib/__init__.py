@@ -1,14 +1,11 @@
 """Neural style transfer, from the pixels up. The course in notebooks/ explains every function here."""
 
-import os
-
-# torch's threads wait for each other in a busy loop. On a machine that does something else too, a browser for example,
-# they then keep each other from working: here that made runs 3 to 7 times slower. Passive, they sleep. The OpenMP
-# library reads this when torch is first imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 from importlib import import_module
 from importlib.util import find_spec
+
+from . import machine
+
+machine.prepare()  # before torch is imported
 
 # Module → its names that are also the package's. They are imported when they are first asked for: torch comes with
 # most of them and takes seconds, for which `stylelib --help` should not wait.

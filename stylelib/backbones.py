@@ -4,10 +4,13 @@ Layers carry the names of the VGG paper: `relu3_1` is the rectified output of th
 block. Every network here is a plain chain of modules, so a feature map is a stop on the way through it.
 """
 
+import time
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -16,11 +19,13 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 SLIM_WIDTHS = (16, 32, 64, 128, 256)
-# Where convolutions may run in bfloat16: there the final loss stays within 1 % of a run in float32. With slim it came
-# out 2 to 3 % worse. benchmarks/README.md has the figures.
+# Where convolutions may run in bfloat16, if that is faster: there the final loss stays within 1 % of a run in float32.
+# With slim it came out 2 to 3 % worse. benchmarks/README.md has the figures.
 MIXED = ("vgg19", "squeezenet1_0")
 # Of ImageNet's colors, per channel: every network here was trained on pictures normalized with these.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PROBES = 3  # of each precision, the first of them to warm up
+WORTHWHILE = 1.05  # a draw goes to float32, which is exact
 SLIM_WEIGHTS = Path(__file__).parent / "data" / "slim.pt"
 FIVE_BLOCKS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # as in the paper, section 2.3
 EVERY_LAYER = (*(f"relu{block}_{index}" for block in range(1, 5) for index in (1, 2)), "relu5_1")
@@ -135,7 +140,7 @@ def load_backbone(
 
     Args:
         name: `"slim"`, `"vgg19"` or `"squeezenet1_0"`.
-        device: where it runs: `"cpu"`, `"cuda"`, …; `"auto"` takes a GPU if there is one.
+        device: where it runs: `"cpu"`, `"cuda"`, …; `"auto"` takes a GPU if there is one that works.
         pooling: `"max"` or `"average"` replaces every pooling; None keeps the network's own. Gatys et al. (CVPR
             2016, section 2) found that average pooling gives slightly cleaner pictures.
         padding: `"zeros"`, `"replicate"` or `"reflect"` replaces the padding of the convolutions; None keeps the
@@ -144,7 +149,8 @@ def load_backbone(
             show in the result. Replicate continues the border pixels instead; slim is built with it.
         pretrained: False gives the same architecture with random weights (seed them yourself).
         mixed: True runs the convolutions in bfloat16, False all in float32. None takes bfloat16 for the networks
-            that it hardly disturbs, on devices that have units for it: about twice as fast, half the memory.
+            that it hardly disturbs, where it is faster: up to twice as fast, in half the memory. Where that is, is
+            measured (`bfloat16_speedup`); what you give here is the same on every machine.
 
     Raises:
         BackboneError: an unknown name or option, or weights that are not here and cannot be downloaded.
@@ -159,24 +165,70 @@ def load_backbone(
         network = _name_like_vgg(_torchvision_features(name, pretrained))
     else:
         network = _name_like_squeezenet(_torchvision_features(name, pretrained))
-    if device == "auto":
-        device = torch.accelerator.current_accelerator(check_available=True) or "cpu"
+    device = chosen_device(device)
     if pooling is not None:
         _replace_pooling(network, pooling)
     if padding is not None:
         _replace_padding(network, padding)
     if mixed is None:
-        mixed = name in MIXED and has_bfloat16_units(device)
+        mixed = name in MIXED and bfloat16_speedup(device) > WORTHWHILE
     backbone = Backbone(name, network, mixed).eval().requires_grad_(False)
     return backbone.to(device=device, memory_format=torch.channels_last)
 
 
+def chosen_device(name: str | torch.device) -> torch.device:
+    """The device of that name. `"auto"` is a GPU that computes, or else the processor; a warning says which cannot."""
+    if name != "auto":
+        return torch.device(name)
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        torch.ones(1, device=device).item()  # reading it back shows that the device computes
+    except (RuntimeError, AssertionError) as error:  # too old for this torch, of another driver, taken by others
+        reason = str(error).partition("\n")[0]
+        warnings.warn(f"The processor is used, because {device} does not compute: {reason}", stacklevel=3)
+        return torch.device("cpu")
+    return device
+
+
 def has_bfloat16_units(device: str | torch.device) -> bool:
-    """Does this device compute faster in bfloat16? Others emulate it, or were never measured."""
+    """Does this device have instructions for bfloat16? Others emulate it, many times slower, or were never tried."""
     kind = torch.device(device).type
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return kind == "cpu" and any(torch.cpu.get_capabilities().get(unit) for unit in ("avx512_bf16", "amx_bf16"))
+
+
+@cache
+def bfloat16_speedup(device: torch.device) -> float:
+    """How many times faster than in float32 convolutions run on this device in bfloat16; 0 without units for it.
+
+    Having such units does not tell: with the same instructions one processor is twice as fast and another takes 1.7
+    times as long. So this is measured, once per process, within a few hundredths of a second.
+    """
+    if not has_bfloat16_units(device):
+        return 0.0
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(PROBES):  # in turn, so that a disturbance from outside hits both alike
+        for mixed, times in seconds.items():
+            times.append(_probe(device, mixed))
+    return min(seconds[False]) / min(seconds[True])
+
+
+def _probe(device: torch.device, mixed: bool) -> float:
+    """Seconds of a convolution such as VGG-19 has in its third block, forward and backward."""
+    x = torch.ones(1, 256, 16, 24, device=device).contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.ones(256, 256, 3, 3, device=device).contiguous(memory_format=torch.channels_last)
+    _wait_for(device)
+    start = time.perf_counter()
+    with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+        conv2d(x, weight, padding=1).sum().backward()
+    _wait_for(device)
+    return time.perf_counter() - start
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def weights_file(name: str) -> Path:

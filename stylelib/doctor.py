@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from . import cost
-from .backbones import RECIPES, Backbone, load_backbone, weights_file
+from .backbones import (
+    MIXED,
+    RECIPES,
+    WORTHWHILE,
+    Backbone,
+    bfloat16_speedup,
+    chosen_device,
+    load_backbone,
+    weights_file,
+)
 from .images import resize, scaled_shape
 from .objective import Objective
 from .transfer import STEPS, check_image, plan
@@ -25,6 +34,7 @@ def report(device: str = "auto", *, backbone: str = "slim", size: int = 512, ste
         size, steps: as in `stylize`. If that picture is impossible here, its line says why.
     """
     photograph = torch.full((1, 3, *ASPECT), 0.5)  # scaled up to the size where it is needed
+    device = chosen_device(device)
     try:
         one_picture = forecast(photograph, load_backbone(backbone, device), size, steps)
     except ValueError as error:  # a size too large, weights that are not there: the rest of the report is still of use
@@ -37,6 +47,7 @@ def report(device: str = "auto", *, backbone: str = "slim", size: int = 512, ste
             f"memory        {cost.gigabytes(psutil.virtual_memory().available)} free of "
             f"{cost.gigabytes(psutil.virtual_memory().total)}",
             f"accelerator   {_accelerator()}",
+            f"precision     {_precision(device)}",
             *(f"{name:13} {_readiness(name)}" for name in RECIPES),
             f"one picture   {one_picture}",
         ]
@@ -95,6 +106,16 @@ def _accelerator() -> str:
         properties = torch.cuda.get_device_properties(device)
         return f"{properties.name}, {cost.gigabytes(properties.total_memory)}"
     return device.type
+
+
+def _precision(device: torch.device) -> str:
+    """What `load_backbone` takes unless it is told, and what it has measured."""
+    speedup = bfloat16_speedup(device)
+    if speedup == 0:
+        return f"float32, as {device} has no instructions for bfloat16"
+    if speedup > WORTHWHILE:
+        return f"bfloat16 for {' and '.join(MIXED)}: {speedup:.1f} times as fast as float32 on {device}"
+    return f"float32, as convolutions in bfloat16 take {1 / speedup:.1f} times as long on {device}"
 
 
 def _readiness(name: str) -> str:

@@ -6,10 +6,18 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from stylelib import Objective, backbones, gallery, optimize
-from stylelib.backbones import SLIM_WEIGHTS, BackboneError, has_bfloat16_units, load_backbone, weights_file
+from stylelib.backbones import (
+    SLIM_WEIGHTS,
+    BackboneError,
+    bfloat16_speedup,
+    has_bfloat16_units,
+    load_backbone,
+    weights_file,
+)
 
 VGG_RELUS = [1, 3, 6, 8, 11, 13, 15, 17, 20, 22, 24, 26, 29]  # indices in torchvision's vgg19().features
 VGG_NAMES = (
@@ -182,6 +190,18 @@ def test_replicate_padding_sees_no_frame_around_a_flat_picture(name, layer):
     assert clean.std((2, 3)).max() < 1e-5 < framed.std((2, 3)).max()
 
 
+def test_auto_takes_a_gpu_that_computes_and_else_the_processor_and_says_so(monkeypatch):
+    """`meta`, whose tensors have no values to read back, stands in for a GPU that is seen and does not work."""
+    found = []
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: found[-1])
+    for device in (None, torch.device("cpu")):
+        found.append(device)
+        assert load_backbone("slim", "auto").mean.device.type == "cpu"
+    found.append(torch.device("meta"))
+    with pytest.warns(UserWarning, match=r"^The processor is used, because meta does not compute: [^\n]+$"):
+        assert load_backbone("slim", "auto").mean.device.type == "cpu"
+
+
 # --- mixed precision
 
 
@@ -210,13 +230,50 @@ def test_taps_are_the_features_in_the_precision_they_were_computed_in(image):
             assert torch.equal(taps[name].float(), feature)
 
 
-def test_mixed_precision_is_chosen_by_network_and_device(monkeypatch):
-    for units in (True, False):
-        monkeypatch.setattr(backbones, "has_bfloat16_units", lambda device, units=units: units)
-        chosen = {name: load_backbone(name, pretrained=False).mixed for name in ("slim", "vgg19", "squeezenet1_0")}
-        assert chosen == {"slim": False, "vgg19": units, "squeezenet1_0": units}
-        assert load_backbone("slim", mixed=True).mixed
-        assert not load_backbone("squeezenet1_0", pretrained=False, mixed=False).mixed
+@pytest.fixture
+def probed(monkeypatch):
+    """Says how long convolutions take here in float32 and in bfloat16; returns the probes that are then made."""
+    made = []
+
+    def pretend(float32, bfloat16, units=True):
+        def probe(device, mixed):
+            made.append(mixed)
+            return bfloat16 if mixed else float32
+
+        made.clear()
+        monkeypatch.setattr(backbones, "has_bfloat16_units", lambda device: units)
+        monkeypatch.setattr(backbones, "_probe", probe)
+        bfloat16_speedup.cache_clear()
+        return made
+
+    yield pretend
+    bfloat16_speedup.cache_clear()
+
+
+@pytest.mark.parametrize("bfloat16, faster", [(0.5, True), (0.9, True), (0.99, False), (1.7, False)])
+def test_mixed_precision_is_chosen_where_it_is_measured_to_be_faster(probed, bfloat16, faster):
+    probed(1.0, bfloat16)
+    chosen = {name: load_backbone(name, pretrained=False).mixed for name in ("slim", "squeezenet1_0")}
+    assert chosen == {"slim": False, "squeezenet1_0": faster}
+    assert load_backbone("slim", mixed=True).mixed
+    assert not load_backbone("squeezenet1_0", pretrained=False, mixed=False).mixed
+
+
+def test_precision_is_measured_once_and_not_where_there_are_no_units(probed):
+    made = probed(1.0, 0.5)
+    assert [bfloat16_speedup(torch.device("cpu")) for _ in range(3)] == [2.0] * 3
+    assert len(made) == 2 * backbones.PROBES
+    assert probed(1.0, 0.5, units=False) == [] and bfloat16_speedup(torch.device("cpu")) == 0
+    assert not load_backbone("squeezenet1_0", pretrained=False).mixed
+
+
+def test_a_probe_is_small_and_leaves_no_trace():
+    """At 50 GFLOP/s, which is slow for two cores, all of them take less than a tenth of a second."""
+    state = torch.get_rng_state()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        assert backbones._probe(torch.device("cpu"), mixed=False) > 0
+    assert 0 < 2 * backbones.PROBES * counter.get_total_flops() < 6e9
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_units_for_bfloat16_are_what_the_processor_says(monkeypatch):

@@ -27,6 +27,8 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from nbstripout import strip_output
 
+import stylelib  # noqa: F401 (sets what kernels inherit; see stylelib/machine.py)
+
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 CELL_SECONDS = 120
 BEGIN, STUB = "### BEGIN SOLUTION", "raise NotImplementedError()"
@@ -95,7 +97,6 @@ def execute(notebook: NotebookNode) -> NotebookNode:
     """The notebook, run in an empty folder and without its builder's settings, which would change what it prints."""
     notebook = copy.deepcopy(notebook)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STYLELIB_")}
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in JupyterLab; stylelib/__init__.py has the reason
     client = NotebookClient(notebook, timeout=CELL_SECONDS, record_timing=False)
     with tempfile.TemporaryDirectory() as folder:
         client.execute(cwd=folder, env=environment | {"IPYTHONDIR": folder})

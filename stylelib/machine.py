@@ -1,0 +1,33 @@
+"""What is set for speed before torch is imported: how its threads wait, and what becomes of memory that is let go.
+
+`import stylelib` does it. The first is set in the environment, so that it also holds for what this process starts:
+JupyterLab's kernels, in which lessons import torch first.
+"""
+
+import ctypes
+import os
+
+# torch's threads wait for each other in a busy loop. On a machine that does something else too, a browser or a second
+# transfer, they then keep each other from working. Passive, they sleep. The OpenMP library reads this when torch is
+# first imported; benchmarks/README.md has what other settings cost.
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
+# The C library gives large blocks back to the system at once, which then has to hand out and clear the same pages again
+# and again: 10,000 of them in each evaluation of slim at 512 pixels. Up to this size they are kept for the next one.
+KEPT = 2**28  # bytes
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+
+
+def prepare() -> None:
+    """Sets what the user has not set."""
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
+    keep_memory()
+
+
+def keep_memory() -> bool:
+    """Tells the C library to keep what is let go; returns whether it has done so. Only glibc, of Linux, knows how."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return all(mallopt(option, KEPT) for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD))
