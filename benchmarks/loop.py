@@ -2,7 +2,7 @@
 
     uv run python benchmarks/loop.py                      # a table; about 20 minutes on two cores
     uv run python benchmarks/loop.py --json               # and the ratios as one last line
-    uv run python benchmarks/loop.py --only evaluation    # one section: evaluation, objective, slim, gpu, import
+    uv run python benchmarks/loop.py --only evaluation    # one section: evaluation, objective, slim, gpu, process
     uv run python benchmarks/loop.py --device cuda --json
     uv run python benchmarks/loop.py --quick              # tiny sizes, to see that everything runs
 
@@ -16,31 +16,41 @@ Trained weights of squeezenet1_0 are torchvision's, 5 MB, found or downloaded be
 weights: an evaluation takes the same time. `README.md` beside this file has results and what was learned.
 """
 
+import stylelib  # noqa: F401 (before torch, as users run it: it says how torch's threads wait)
+
+# isort: split
+
 import argparse
 import copy
 import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from stylelib import Objective, gallery, load_backbone, optimize, stylize
-from stylelib.backbones import Backbone, has_bfloat16_units
+from stylelib.backbones import Backbone, Bordered, bfloat16_speedup, has_bfloat16_units
 from stylelib.cost import TensorMemory
+from stylelib.doctor import processor
 from stylelib.images import resize_to
+from stylelib.lbfgs import HISTORY, LBFGS, Pair
+from stylelib.losses import gram_sum
 from stylelib.objective import RANGE_WEIGHT, STYLE_WEIGHT, VARIATION_WEIGHT
+from stylelib.spectrum import spectrum
 from stylelib.transfer import STEPS
 
 CONTENT, STYLE = "chelsea", "flow_strokes"  # scikit-image's cat, and a style picture that the project renders itself
 PLAIN_STEPS = 500
-SECTIONS = ("evaluation", "objective", "slim", "gpu", "import")
+SECTIONS = ("evaluation", "objective", "slim", "gpu", "process")
 
 
 @dataclass
@@ -189,13 +199,15 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
     return now(device) - start
 
 
-def medians(works: dict[str, Callable[[], object]], repeats: int, device: torch.device) -> dict[str, float]:
+def medians(
+    works: dict[str, Callable[[], object]], repeats: int, device: torch.device, warm_up: bool = True
+) -> dict[str, float]:
     """Median seconds of each, taken in turn, so that a disturbance from outside hits all of them alike."""
     times: dict[str, list[float]] = {name: [] for name in works}
-    for repeat in range(repeats + 1):
+    for repeat in range(repeats + warm_up):
         for name, work in works.items():
             seconds = timed(work, device)
-            if repeat > 0:  # the first warms up
+            if repeat >= warm_up:
                 times[name].append(seconds)
     return {name: statistics.median(values) for name, values in times.items()}
 
@@ -241,11 +253,15 @@ def untrained(name: str, device: torch.device, **options) -> Backbone:
     return load_backbone(name, device, pretrained=False, **options)
 
 
-def in_float32(backbone: Backbone) -> Backbone:
-    """The same network, weights shared, with all convolutions in float32."""
+def in_precision(backbone: Backbone, mixed: bool) -> Backbone:
+    """The same network, weights shared, with its convolutions in bfloat16 or in float32."""
     twin = copy.copy(backbone)
-    twin.mixed = False
+    twin.mixed = mixed
     return twin
+
+
+def in_float32(backbone: Backbone) -> Backbone:
+    return in_precision(backbone, False)
 
 
 def pictures(device: torch.device, size: int) -> tuple[Tensor, Tensor]:
@@ -271,20 +287,37 @@ def measure_evaluation(device: torch.device, sizes: Sizes) -> dict[str, float]:
     exact = Objective(in_float32(ours.backbone), content, style)
     plain = PlainObjective(exact.backbone, content, style)
     check_same(plain, exact, content)
+    mixed = Objective(in_precision(ours.backbone, True), content, style)
     works = {"plain": evaluation(plain, content), "ours, float32": evaluation(exact, content)}
-    if ours.backbone.mixed:
-        works["ours, bfloat16"] = evaluation(ours, content)
+    rounded = {"ours, bfloat16": evaluation(mixed, content)}
+    units = has_bfloat16_units(device)
+    if units:
+        works |= rounded
     seconds = medians(works, sizes.repeats, device)
+    if not units:  # then it takes ten times as long, and once is enough
+        works |= rounded
+        seconds["ours, bfloat16"] = timed(rounded["ours, bfloat16"], device)
     print(f"\nVGG-19 to relu5_1, {width} × {height}, one evaluation\n")
     table("loop", "seconds", "÷ plain", "GFLOP", "GFLOP/s possible", "floor, s", "÷ floor", "peak GiB")
+    floors, count = {}, operations(works["plain"])
     for name, work in works.items():
-        count = operations(work)
-        rate = matrix_rate(torch.bfloat16 if "bfloat16" in name else torch.float32, device, sizes.matrix)
-        floor, last = count / rate, seconds[name]
-        relative = last / seconds["plain"]
-        peak = peak_gigabytes(work, device)
-        row(name, last, relative, count / 1e9, rate / 1e9, floor, last / floor, peak)
-    return {"vgg19_evaluation_over_plain": relative, "vgg19_evaluation_over_floor": last / floor}
+        last, emulated = seconds[name], name in rounded and not units
+        if emulated:
+            row(name, last, last / seconds["plain"], count / 1e9, None, None, None, None)
+            continue
+        rate = matrix_rate(torch.bfloat16 if name in rounded else torch.float32, device, sizes.matrix)
+        floors[name] = count / rate
+        relative, peak = last / seconds["plain"], peak_gigabytes(work, device)
+        row(name, last, relative, count / 1e9, rate / 1e9, floors[name], last / floors[name], peak)
+    default = "ours, bfloat16" if ours.backbone.mixed else "ours, float32"
+    speedup = bfloat16_speedup(device)
+    print(f"\nThe default here: {default}. Measured beforehand: bfloat16 is {speedup:.2f} times as fast (0: no units).")
+    return {
+        "bfloat16_speedup": speedup,
+        "vgg19_evaluation_over_plain": seconds[default] / seconds["plain"],
+        "vgg19_evaluation_over_floor": seconds[default] / floors[default],
+        "vgg19_default_over_best": seconds[default] / min(seconds["ours, float32"], seconds["ours, bfloat16"]),
+    }
 
 
 def measure_objective(device: torch.device, sizes: Sizes) -> dict[str, float]:
@@ -356,10 +389,77 @@ def measure_slim(device: torch.device, sizes: Sizes) -> dict[str, float]:
     table("one evaluation", "seconds", "speed-up")
     for name, last in zip(works, (large_seconds, small_seconds / 10), strict=True):
         row(name, last, large_seconds / last)
+    over_floor = small_seconds / 10 / measure_parts(Objective(slim, content, style), content, sizes)
+    print(f"\nslim's evaluation ÷ its floor: {over_floor:.3g}")
     return {
         "slim_transfer_seconds": slim_seconds,
         "slim_transfer_speedup": plain_seconds / slim_seconds,
         "slim_evaluation_speedup": large_seconds / (small_seconds / 10),
+        "slim_evaluation_over_floor": over_floor,
+    }
+
+
+def measure_parts(objective: Objective, image: Tensor, sizes: Sizes) -> float:
+    """Where the time of a step with slim goes; returns the floor of its evaluation, in seconds."""
+    whole = "an evaluation"
+    works = {whole: evaluation(objective, image)} | parts(objective, image)
+    rate = matrix_rate(torch.float32, objective.device, sizes.matrix)
+    seconds = medians(works, sizes.repeats, objective.device)
+    floors = {name: operations(work) / rate for name, work in works.items()}
+    step = seconds[whole] + seconds["L-BFGS"] + seconds["Fourier transforms"]
+    print(f"\nA step with slim at {image.shape[-1]} × {image.shape[-2]}; each part by itself, forward and backward\n")
+    table("part", "seconds", "of a step", "floor, s")
+    for name, last in seconds.items():
+        row(name, last, last / step, floors[name])
+    return floors[whole]
+
+
+def parts(objective: Objective, image: Tensor) -> dict[str, Callable[[], None]]:
+    """What a step with slim is made of, on tensors as large as they are there."""
+    seen: list[tuple[nn.Conv2d, Tensor, Tensor]] = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        seen.append((module, *inputs, output))
+
+    convolutions = [module for module in objective.backbone.network if isinstance(module, nn.Conv2d)]
+    hooks = [module.register_forward_hook(note) for module in convolutions]
+    with torch.no_grad():
+        features = objective.backbone(image, objective.layers)
+    for hook in hooks:
+        hook.remove()
+    padded = [(module, pad(x, (1,) * 4).requires_grad_(), y) for module, x, y in seen]
+    variables, to_image = spectrum(image)
+    variables = variables.contiguous().requires_grad_()
+    solver = LBFGS(variables)
+    vectors = [torch.rand_like(variables).flatten() for _ in range(2)]
+    solver.pairs.extend(Pair(*(each.clone() for each in vectors), torch.ones(())) for _ in range(HISTORY))
+    solver.gradient, solver.move = vectors
+    variables.grad = torch.zeros_like(variables)
+
+    def convolve() -> None:
+        for module, x, y in padded:
+            torch.autograd.grad(conv2d(x, module.weight, module.bias), x, y)
+
+    def border() -> None:
+        for _, x, _ in seen:
+            x = x.detach().requires_grad_()
+            whole = Bordered.apply(x)
+            torch.autograd.grad(whole, x, whole.detach())
+
+    def correlate() -> None:
+        for feature in features.values():
+            feature = feature.detach().requires_grad_()
+            gram_sum(feature).sum().backward()
+
+    def transform() -> None:
+        torch.autograd.grad(to_image(variables), variables, image)
+
+    return {
+        "convolutions": convolve,
+        "padding": border,
+        "Gram matrices": correlate,
+        "Fourier transforms": transform,
+        "L-BFGS": solver.step,
     }
 
 
@@ -398,14 +498,30 @@ def measure_gpu(device: torch.device, sizes: Sizes) -> dict[str, float]:
     }
 
 
-def measure_import(device: torch.device, sizes: Sizes) -> dict[str, float]:
-    """Seconds that `import stylelib` takes after torch and torchvision."""
-    code = "import time, torch, torchvision; t = time.perf_counter(); import stylelib; print(time.perf_counter() - t)"
-    seconds = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(min(5, sizes.repeats))]
-    print("\nImport\n")
+def measure_process(device: torch.device, sizes: Sizes) -> dict[str, float]:
+    """The whole command, from the shell to the file, beside the transfer in it and the import of torch alone."""
+    content, style = pictures(device, sizes.picture)
+    slim = load_backbone("slim", device)
+    with tempfile.TemporaryDirectory() as folder:
+        options = f"--size {sizes.picture} --steps {sizes.steps} --device {device} -o {folder}/out.png".split()
+        shell = [sys.executable, "-m", "stylelib.cli", "stylize", CONTENT, STYLE, *options]
+        importing = [sys.executable, "-c", "import torch"]
+        works = {
+            "the whole command": lambda: subprocess.run(shell, check=True, stdout=subprocess.DEVNULL),
+            "the transfer in it": lambda: stylize(content, style, backbone=slim, size=sizes.picture, steps=sizes.steps),
+            'python -c "import torch"': lambda: subprocess.run(importing, check=True),
+        }
+        seconds = medians(works, min(3, sizes.repeats - 1), device, warm_up=False)
+    whole, transfer, imports = seconds.values()
+    print(f"\nstylelib stylize at {sizes.picture} px, {sizes.steps} steps\n")
     table("", "seconds")
-    row("import stylelib, beyond torch and torchvision", statistics.median(seconds))
-    return {"import_seconds": statistics.median(seconds)}
+    for name, last in seconds.items():
+        row(name, last)
+    return {
+        "process_seconds": whole,
+        "import_torch_seconds": imports,
+        "process_over_transfer_and_imports": whole / (transfer + 1.3 * imports),
+    }
 
 
 # --- the table
@@ -430,10 +546,15 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     device, sizes = torch.device(options.device), QUICK if options.quick else Sizes()
     units = "units for bfloat16" if has_bfloat16_units(device) else "no units for bfloat16"
+    print(processor())
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, device {device}, {units}")
     sections = options.only or [name for name in SECTIONS if name != "gpu" or device.type == "cuda"]
     measures = {name: globals()[f"measure_{name}"] for name in sections}
-    figures: dict[str, float] = {"device": str(device), "threads": torch.get_num_threads()}
+    figures: dict[str, float | str] = {
+        "processor": processor(),
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+    }
     for measure in measures.values():
         figures |= measure(device, sizes)
     if options.json:

@@ -254,10 +254,10 @@ class _Convolution(nn.Conv2d):
     """A 3 × 3 convolution with replicate padding, whose gradient takes no copy of the padded picture."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return conv2d(_Bordered.apply(x), self.weight, self.bias)
+        return conv2d(Bordered.apply(x), self.weight, self.bias)
 
 
-class _Bordered(torch.autograd.Function):
+class Bordered(torch.autograd.Function):
     """Continues the border pixels by one. In the gradient, each border pixel takes over what its copies got.
 
     torch's own adds up all pixels, one by one, into a tensor of zeros: ten times the work.

@@ -2,7 +2,9 @@
 
 import os
 import platform
+import re
 from importlib.metadata import version
+from pathlib import Path
 
 import psutil
 import torch
@@ -43,7 +45,7 @@ def report(device: str = "auto", *, backbone: str = "slim", size: int = 512, ste
         [
             f"python        {platform.python_version()} on {platform.system()} {platform.machine()}",
             f"torch         {torch.__version__}, torchvision {version('torchvision')}",
-            f"processor     {torch.get_num_threads()} threads on {os.cpu_count()} cores",
+            f"processor     {processor()}, {torch.get_num_threads()} threads on {os.cpu_count()} cores",
             f"memory        {cost.gigabytes(psutil.virtual_memory().available)} free of "
             f"{cost.gigabytes(psutil.virtual_memory().total)}",
             f"accelerator   {_accelerator()}",
@@ -89,6 +91,18 @@ def estimate(backbone: Backbone, size: int, steps: int, shape: tuple[int, int]) 
         picture = torch.rand(1, 3, *scaled_shape(*shape, scale), generator=torch.Generator().manual_seed(0))
         total += cost.seconds(Objective(backbone, picture, picture.flip(-1)), picture, count)
     return total
+
+
+def processor(file: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name, as Linux or Python knows it, and the instructions that torch uses on it."""
+    try:
+        known = dict(re.findall(r"^(model name|cpu family|model)\s*: (.+)$", file.read_text(), re.MULTILINE))
+    except OSError:  # not Linux
+        known = {}
+    name = known.get("model name") or platform.processor() or platform.machine()
+    if "model" in known:  # a virtual machine may call all processors of a maker by one name
+        name += f" (family {known['cpu family']}, model {known['model']})"
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _in_use(device: torch.device) -> int:

@@ -31,7 +31,7 @@ def _from_file(file):
 
 def test_a_dry_run_ends_with_the_ratios(capsys):
     """The GPU's section too: it runs on any device."""
-    benchmark.main(["--quick", "--json", "--only", "evaluation", "objective", "slim", "gpu"])
+    benchmark.main(["--quick", "--json", "--only", "evaluation", "objective", "slim", "gpu", "process"])
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     for name in (
         "vgg19_evaluation_over_plain",
@@ -39,14 +39,18 @@ def test_a_dry_run_ends_with_the_ratios(capsys):
         "slim_transfer_speedup",
         "vgg19_run_speedup",
         "vgg19_run_over_floor",
+        "slim_evaluation_over_floor",
+        "process_over_transfer_and_imports",
     ):
         assert figures[name] > 0
     assert "time_to_objective_speedup" in figures  # null where six evaluations do not get there
+    assert figures["vgg19_default_over_best"] >= 1 and figures["processor"]
 
 
 def test_a_section_runs_alone(capsys):
     benchmark.main(["--quick", "--json", "--only", "objective"])
     assert set(json.loads(capsys.readouterr().out.splitlines()[-1])) == {
+        "processor",
         "device",
         "threads",
         "time_to_objective_speedup",
