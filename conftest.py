@@ -1,8 +1,13 @@
 """Notebooks are tested as in JupyterLab, and without their reader's own answers, which would change what they print."""
 
+import os
+
 import pytest
 
 import stylelib  # noqa: F401 (sets what kernels inherit; see stylelib/machine.py)
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: more threads than cores would hinder each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.hookimpl(wrapper=True)

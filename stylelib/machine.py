@@ -8,9 +8,11 @@ import ctypes
 import os
 
 # torch's threads wait for each other in a busy loop. On a machine that does something else too, a browser or a second
-# transfer, they then keep each other from working. Passive, they sleep. The OpenMP library reads this when torch is
-# first imported; benchmarks/README.md has what other settings cost.
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
+# transfer, they then keep each other from working. Passive, they sleep. But waking up takes as long as a small step of
+# the work, so they first look so many times whether it goes on: about 30 microseconds, too short to be in the way. The
+# OpenMP library (GNU's, which Linux's torch brings) reads this when torch is first imported; benchmarks/README.md has
+# what other settings cost.
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 # The C library gives large blocks back to the system at once, which then has to hand out and clear the same pages again
 # and again: 10,000 of them in each evaluation of slim at 512 pixels. Up to this size they are kept for the next one.
 KEPT = 2**28  # bytes

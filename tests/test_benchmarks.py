@@ -4,11 +4,13 @@ import json
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 from torchvision import models
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+import lessons
 import loop as benchmark
 
 from stylelib.backbones import weights_file
@@ -85,3 +87,19 @@ def test_a_race_finds_who_is_first():
     race.run()
     assert race.first_below("slow", 0.5)[0] == 6 and race.first_below("fast", 0.5)[0] == 0
     assert race.first_below("slow", 0.0) == (None, None)
+
+
+def test_lessons_are_measured_against_the_import_of_torch(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(lessons, "import_seconds", lambda: 0.5)
+    monkeypatch.setattr(lessons, "lesson_seconds", {Path("short.ipynb"): 2.0, Path("long.ipynb"): 3.5}.get)
+    assert lessons.main(["short.ipynb", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"import_torch_seconds": 0.5, "short": 4.0}
+    assert lessons.main(["short.ipynb", "long.ipynb"]) == 1
+    assert "| long | 3.5 | 7.0 |" in capsys.readouterr().out
+
+
+def test_a_lesson_is_timed_with_its_kernel(tmp_path):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import time; time.sleep(1)")])
+    nbformat.write(notebook, tmp_path / "lesson.ipynb")
+    assert lessons.lesson_seconds(tmp_path / "lesson.ipynb") > 1
+    assert [path.stem[:2] for path in lessons.LESSONS][:2] == ["00", "01"]

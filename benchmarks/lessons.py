@@ -1,0 +1,69 @@
+"""How long each lesson takes as it is shipped, beside the import of torch on the same machine.
+
+    uv run python benchmarks/lessons.py                          # all of them; a few minutes
+    uv run python benchmarks/lessons.py notebooks/04*.ipynb
+    uv run python benchmarks/lessons.py --json                   # and the ratios as one last line
+
+Kernel start included, no lesson takes more than six times what `python -c "import torch"` takes: 18 seconds where that
+is 3. The exit status is 1 if one does.
+"""
+
+import stylelib  # noqa: F401 (kernels inherit what it sets, as from JupyterLab)
+
+# isort: split
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+LESSONS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+PROMISE = 6.0  # times the import of torch
+
+
+def import_seconds(repeats: int = 3) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import torch"], check=True)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def lesson_seconds(path: Path) -> float:
+    """From the start of the kernel to the end of the last cell, in an empty folder, without a learner's answers."""
+    client = NotebookClient(nbformat.read(path, as_version=4), timeout=600)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        client.execute(cwd=folder, env=os.environ | {"STYLELIB_FOLDER": folder, "IPYTHONDIR": folder})
+        return time.perf_counter() - start
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lessons", nargs="*", type=Path, default=LESSONS, help="notebooks; all lessons by default")
+    parser.add_argument("--json", action="store_true", help="end with one line, an object: lesson → ratio")
+    options = parser.parse_args(arguments)
+    unit = import_seconds()
+    print(f'python -c "import torch" takes {unit:.1f} s here\n')
+    print("| lesson | seconds | ÷ import of torch |\n|---|---|---|")
+    ratios = {}
+    for path in options.lessons:
+        seconds = lesson_seconds(path)
+        ratios[path.stem] = seconds / unit
+        print(f"| {path.stem} | {seconds:.1f} | {ratios[path.stem]:.1f} |", flush=True)
+    if options.json:
+        print(json.dumps({"import_torch_seconds": unit, **ratios}))
+    return int(max(ratios.values()) > PROMISE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
