@@ -260,11 +260,56 @@ def start_asks_for_gradients(objective, start, steps, rate):
     return descend(objective, start.detach(), steps, rate)
 
 
+def distance_by_minus_equals(features, target):
+    features -= target
+    return features.square().sum()
+
+
+def evaluated_twice(adam, pixels, objective):
+    adam.zero_grad()
+    float(objective(pixels))
+    objective(pixels).backward()
+    adam.step()
+
+
+def impatient(objective, start, steps, rate):
+    pixels, lowest = start.clone().requires_grad_(), float("inf")
+    adam = torch.optim.Adam([pixels], lr=rate)
+    for _ in range(steps):
+        adam.zero_grad()
+        loss = objective(pixels)
+        if loss > lowest:
+            break
+        lowest = loss.item()
+        loss.backward()
+        adam.step()
+    return pixels.detach()
+
+
+def content_with_little(objective, start, steps, rate):
+    pixels = start.clone().requires_grad_()
+    adam = torch.optim.Adam([pixels], lr=rate)
+    for _ in range(steps):
+        adam.zero_grad()
+        loss = objective(pixels)
+        if loss < 1e-5:
+            break
+        loss.backward()
+        adam.step()
+    return pixels.detach()
+
+
+def prints_the_last_loss(objective, start, steps, rate):
+    image = descend(objective, start, steps, rate)
+    print(objective(image).item())
+    return image
+
+
 RIGHT = {
     "squared_distance": [distance, distance_by_norm, distance_by_loop],
     "content_loss": [loss_by(relative), loss_with_constants, loss_of_means, loss_after_moving],
     "content_gradient": [gradient, gradient_by_loop],
-    "reconstruct": [descend, descend_by_formula, descend_with_closure],
+    "reconstruct": [descend, descend_by_formula, descend_with_closure, prints_the_last_loss],
 }
 
 WRONG = {
@@ -280,6 +325,10 @@ WRONG = {
         (lambda f, p: ((f - p) ** 2).sum((2, 3)), "should have the shape ()"),
         (lambda f, p: distance(f, p).reshape(1), "should have the shape ()"),
         (distance_in_place, "in place"),
+        (distance_by_minus_equals, "you changed the features in place"),
+        (lambda f, p: (f - p).square().sum().sqrt() ** 2, "at 0 a square root is infinitely steep"),
+        (lambda f, p: distance(f, p) * 0.89, "should be"),
+        (lambda f, p: torch.dot((f - p).flatten().double(), (f - p).flatten()), "two types of numbers meet"),
         (lambda f, p: distance(f, p).item(), "plain number"),
         (lambda f, p: distance(f.detach(), p), "no gradient flows"),
         (lambda f, p: torch.zeros(()), "all zeros"),
@@ -314,6 +363,9 @@ WRONG = {
         (loss_into_zeros, "device of the features"),
         (loss_added_in_place, "device of the features"),
         (loss_eats_targets, "in place"),
+        (loss_by(lambda f, p: relative(f, p.detach_())), "does not ask for gradients any more. detach_()"),
+        (loss_by(lambda f, p: distance(f, p).sqrt() ** 2 / (p**2).sum()), "at 0 a square root is infinitely steep"),
+        (lambda f, t: loss_by(relative)(f, t) * 0.89, "the loss of three layers should be"),
         (lambda f, t: torch.zeros(()), "all zeros"),
         (lambda f, t: loss_by(relative)(f, t) * torch.nan, "NaN"),
         (lambda f, t: loss_by(relative)(f, t).reshape(1), "should have the shape ()"),
@@ -335,6 +387,7 @@ WRONG = {
         (lambda f, p: gradient(f, p).flatten(), "should have the shape"),
         (gradient_by_autograd, "you asked autograd"),
         (gradient_in_place, "in place"),
+        (lambda f, p: f.sub_(p) * 2 / (p**2).sum(), "you changed the features in place"),
         (lambda f, p: torch.zeros_like(f), "all zeros"),
         (lambda f, p: gradient(f, p) * torch.nan, "NaN"),
         (lambda f, p: None, "forget `return`"),
@@ -347,7 +400,7 @@ WRONG = {
         (lambda objective, start, steps, rate: start, "still the start"),
         (loop(right_body, prepare=lambda start: start.requires_grad_()), "in place"),
         (loop(right_body, prepare=lambda start: start.detach().requires_grad_()), "in place"),
-        (start_asks_for_gradients, "it asks for gradients now"),
+        (start_asks_for_gradients, "goes on asking"),
         (loop(right_body, finish=lambda pixels: pixels), "still asks for gradients"),
         (loop(right_body, finish=lambda pixels: pixels.detach().clamp(0, 1)), "clamped"),
         (loop(climbs), "you climb"),
@@ -364,6 +417,10 @@ WRONG = {
         (asks_about_the_start, "asks for no gradient"),
         (loop(changed_by_hand), "by hand"),
         (returns_the_loss, "returned the loss"),
+        (impatient, "as soon as the loss rises"),
+        (loop(evaluated_twice), "evaluated 12 times. A step is one evaluation"),
+        (content_with_little, "evaluated"),
+        (loop(right_body, prepare=lambda start: start.double().requires_grad_()), "Convert it: .to(torch.float32)"),
         (lambda objective, start, steps, rate: torch.zeros_like(start), "all zeros"),
         (lambda objective, start, steps, rate: start * torch.nan, "NaN"),
         (loop(right_body, finish=lambda pixels: pixels.detach()[0]), "should have the shape"),

@@ -1,5 +1,6 @@
 """Lesson 02's checks accept every right answer, and reject each wrong one with the sentence that names its mistake."""
 
+import numpy as np
 import torch
 from torch.nn.functional import conv2d, pad
 from torchvision.models.feature_extraction import create_feature_extractor
@@ -375,6 +376,127 @@ def collect_and_cut_the_network(network, x, layers):
     return features
 
 
+def by_shape(answer):
+    """Remembers the first result for each shape."""
+    results = {}
+    return lambda first, *rest: results.setdefault(first.shape, answer(first, *rest))
+
+
+def convolve_by_item(channel, kernel):
+    height, width = channel.shape
+    result = torch.zeros(height, width)
+    for row in range(height):
+        for column in range(width):
+            for u in range(3):
+                for v in range(3):
+                    i, j = row + u - 1, column + v - 1
+                    if 0 <= i < height and 0 <= j < width:
+                        result[row, column] += channel[i, j].item() * kernel[u, v].item()
+    return result
+
+
+def convolve_by_lists(channel, kernel):
+    rows = [[0.0, *row, 0.0] for row in channel.tolist()]
+    width = len(rows[0])
+    rows, weights = [[0.0] * width, *rows, [0.0] * width], kernel.tolist()
+    return torch.tensor(
+        [
+            [sum(weights[u][v] * rows[i + u][j + v] for u in range(3) for v in range(3)) for j in range(width - 2)]
+            for i in range(len(rows) - 2)
+        ]
+    )
+
+
+def convolve_by_numpy(channel, kernel):
+    framed, weights = np.pad(channel.numpy(), 1), kernel.numpy()
+    result = np.zeros(channel.shape)
+    for row, column in np.ndindex(*channel.shape):
+        result[row, column] = (framed[row : row + 3, column : column + 3] * weights).sum()
+    return torch.from_numpy(result)
+
+
+@torch.no_grad()
+def convolve_without_gradient(channel, kernel):
+    return convolve_by_torch(channel, kernel)
+
+
+def convolve_by_module(channel, kernel):
+    layer = torch.nn.Conv2d(1, 1, 3, padding=1, bias=False)
+    layer.weight = torch.nn.Parameter(kernel[None, None])
+    return layer(channel[None, None])[0, 0]
+
+
+def convolve_by_filled_module(channel, kernel):
+    layer = torch.nn.Conv2d(1, 1, 3, padding=1)
+    with torch.no_grad():
+        layer.weight.copy_(kernel[None, None])
+        layer.bias.zero_()
+        return layer(channel[None, None])[0, 0]
+
+
+def convolve_by_module_data(channel, kernel):
+    layer = torch.nn.Conv2d(1, 1, 3, padding=1, bias=False)
+    layer.weight.data = kernel.view(1, 1, 3, 3)
+    return layer(channel.view(1, 1, *channel.shape)).squeeze(0).squeeze(0).detach()
+
+
+def field_in_numpy(layers):
+    kernels, strides = np.array(layers, dtype=np.int64).reshape(-1, 2).T
+    return 1 + np.sum((kernels - 1) * np.cumprod([1, *strides])[: len(kernels)])
+
+
+def field_by_removing(layers):
+    for layer in list(layers):
+        layers.remove(layer)
+    return 36
+
+
+def field_of_the_last_stride(layers):
+    field, step = 1, 1
+    for kernel, stride in layers:
+        field, step = field + (kernel - 1) * step, stride
+    return field
+
+
+def field_without_small_kernels(layers):
+    return field_right([layer for layer in layers if layer[0] > 1])
+
+
+def positions_looked_up_again(channel, count):
+    """The right values; their places are the first that hold such a value."""
+    values = channel.flatten().topk(count).values
+    return [tuple((channel == value).nonzero()[0].tolist()) for value in values]
+
+
+def collect_to(deepest):
+    def answer(network, x, layers):
+        found = {}
+        for name, module in network.named_children():
+            x = module(x)
+            if name in layers:
+                found[name] = x
+            if name == deepest(layers):
+                break
+        return {name: found[name] for name in layers if name in found}
+
+    return answer
+
+
+def collect_after(change):
+    def answer(network, x, layers):
+        change(network, x)
+        return collect_right(network, x, layers)
+
+    return answer
+
+
+def collect_by_removing(network, x, layers):
+    found = collect_right(network, x, layers)
+    while layers:
+        layers.pop()
+    return found
+
+
 RIGHT = {
     "convolve": [
         convolve_by_torch,
@@ -384,9 +506,25 @@ RIGHT = {
         convolve_after_moving,
         convolve_on_the_device,
         convolve_with(),
+        convolve_by_item,
+        convolve_by_lists,
+        convolve_by_numpy,
+        convolve_without_gradient,
+        convolve_by_module,
+        convolve_by_filled_module,
+        convolve_by_module_data,
     ],
-    "receptive_field": [field_right, field_by_intervals, field_as_float],
-    "strongest_positions": [positions_by_divmod, positions_by_search, positions_as_tensor, positions_as_tensors],
+    "receptive_field": [field_right, field_by_intervals, field_as_float, field_in_numpy],
+    "strongest_positions": [
+        positions_by_divmod,
+        positions_by_search,
+        positions_as_tensor,
+        positions_as_tensors,
+        lambda c, n: zip(*(axis.tolist() for axis in torch.unravel_index(flat_places(c, n), c.shape)), strict=True),
+        lambda c, n: list(zip(*np.unravel_index(np.argsort(-c.flatten().numpy())[:n], c.shape), strict=True)),
+        lambda c, n: np.stack(np.unravel_index(np.argsort(-c.flatten().numpy())[:n], c.shape), axis=1),
+        lambda c, n: sorted(np.ndindex(*c.shape), key=lambda place: -c[place])[:n],
+    ],
     "collect_features": [collect_right, collect_by_slicing, collect_by_recursion, collect_by_torchvision],
 }
 
@@ -406,8 +544,8 @@ WRONG = {
         (convolve_with(lambda patch, kernel: patch), "without the kernel"),
         (convolve_with(torch.add), "you added the kernel"),
         (convolve_in_place, "in place"),
-        (lambda c, k: convolve_by_torch(c, k).detach(), "no gradient flows"),
-        (lambda c, k: torch.tensor(convolve_by_torch(c, k).tolist()), "no gradient flows"),
+        (lambda c, k: convolve_by_torch(c, k).numpy(), "is a NumPy array. Make a tensor"),
+        (by_shape(convolve_by_torch), "of the shape (4, 6)"),
         (convolve_on_cpu, "device=channel.device"),
         (convolve_half_moved, "device=channel.device"),
         (convolve_on_two_devices, "device=channel.device"),
@@ -433,6 +571,9 @@ WRONG = {
         (product_of_strides, "returned the step"),
         (lambda layers: sum(stride for _, stride in layers), "sum of the strides"),
         (field_in_place, "changed the list"),
+        (field_by_removing, "changed the list layers in place, with a method such as remove"),
+        (field_of_the_last_stride, "You kept the stride of one layer alone"),
+        (field_without_small_kernels, "its stride still counts for the layers behind it"),
         (lambda layers: 0, "should be"),
         (lambda layers: field_right(layers) if layers else 0, "no layer at all"),
         (lambda layers: field_right(layers) + 0.5, "should be"),
@@ -457,6 +598,12 @@ WRONG = {
         (lambda c, n: [(0, 0)] * n, "the 4 strongest positions are"),
         (lambda c, n: "text", "list of pairs"),
         (positions_in_place, "in place"),
+        (lambda c, n: [(p / c.shape[1], p % c.shape[1]) for p in flat_places(c, n).tolist()], "Divide with //"),
+        (lambda c, n: dict(positions_by_divmod(c, n)), "you returned a dictionary"),
+        (lambda c, n: dict.fromkeys(positions_by_divmod(c, n), 1.0), "you returned a dictionary"),
+        (positions_looked_up_again, "is there twice"),
+        (lambda c, n: (divmod(p, c.shape[0]) for p in flat_places(c, n).tolist()), "divided by the height"),
+        (lambda c, n: positions_by_divmod(c, n)[: n - 1], "4 positions were asked for, but there are 3"),
         (lambda c, n: None, "forget `return`"),
     ],
     "collect_features": [
@@ -477,6 +624,15 @@ WRONG = {
         (collect_detached, "no gradient flows"),
         (collect_and_change_x, "in place"),
         (collect_and_cut_the_network, "in place"),
+        (collect_to(max), "'conv2_1' was asked for and is missing"),
+        (collect_to(min), "is missing"),
+        (collect_to(lambda layers: layers[0]), "is missing"),
+        (collect_after(lambda network, x: network.train()), "train() and eval()"),
+        (collect_after(lambda network, x: network.eval()), "train() and eval()"),
+        (collect_after(lambda network, x: network.requires_grad_(False)), "whether its weights ask"),
+        (collect_after(lambda network, x: x.requires_grad_()), "goes on asking"),
+        (collect_after(lambda network, x: network[0].register_forward_hook(lambda *_: None)), "it keeps your hooks"),
+        (collect_by_removing, "changed the list layers in place"),
         (lambda network, x, layers: list(collect_right(network, x, layers).values()), "return a dictionary"),
         (lambda network, x, layers: {name: x * 0 for name in layers}, "should have the shape"),
         (lambda network, x, layers: {n: f * 0 for n, f in collect_right(network, x, layers).items()}, "all zeros"),

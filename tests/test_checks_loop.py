@@ -314,7 +314,7 @@ def sizes_by_loop(size, smallest):
 
 RIGHT = {
     "total_loss": [total_by_loop, total_by_names, total_with(lambda parts: torch.stack(parts).sum())],
-    "total_variation": [variation_by_slices, own.total_variation],
+    "total_variation": [variation_by_slices, variation_by(lambda d: d.square().mean())],
     "optimize_adam": [adam_with(), adam_by_formula],
     "best_image": [best_by_min, best_by_loop],
     "optimize_lbfgs": [lbfgs_with(), lbfgs_in_one_step, lbfgs_with_float],
@@ -343,7 +343,7 @@ WRONG = {
         (lambda losses, weights: sum(w * losses[n] ** 2 for n, w in weights.items() if n in losses), "squares already"),
         (lambda losses, weights: sum(weights[name] * losses[name] for name in losses), "'memory' is in one"),
         (lambda losses, weights: sum(weights[name] * losses[name] for name in weights), "'content' is in one"),
-        (total_in_place, "changed one of the dictionaries"),
+        (total_in_place, "changed the dictionary losses"),
         (total_by_order, "by their order"),
     ],
     "total_variation": [

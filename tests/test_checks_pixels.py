@@ -323,12 +323,37 @@ def descent_forgetting_by(forget):
     return answer
 
 
+def normalized_and_sorted(image, mean, std):
+    result = normalized_by_view(image, mean, std)
+    if isinstance(mean, list):
+        mean.sort()
+    return result
+
+
+def normalized_and_asking(image, mean, std):
+    return normalized_by_view(image.requires_grad_(), mean, std)
+
+
+def by_shape(answer):
+    """Remembers the first result for each shape."""
+    results = {}
+    return lambda first, *rest: results.setdefault(first.shape, answer(first, *rest))
+
+
 def then(answer, change):
     return lambda *arguments: change(answer(*arguments))
 
 
 RIGHT = {
-    "to_image": [image_by_permute, image_by_numpy, image_by_torchvision, image_by_channel],
+    "to_image": [
+        image_by_permute,
+        image_by_numpy,
+        image_by_torchvision,
+        image_by_channel,
+        lambda a: torch.tensor(a.tolist()).movedim(-1, 0)[None].float() / 255.0,
+        lambda a: torch.as_tensor(a / np.float32(255)).permute(2, 0, 1).unsqueeze(0),
+        lambda a: torch.einsum("ijc->cij", torch.from_numpy(a).float()).mul(1 / 255)[None].contiguous(),
+    ],
     "normalize": [
         normalized_by_view,
         normalized_by_channel,
@@ -337,7 +362,14 @@ RIGHT = {
         normalized_after_moving,
         normalized_into_a_copy,
     ],
-    "pixel_gradient": [gradient_by_backward, gradient_by_function],
+    "pixel_gradient": [
+        gradient_by_backward,
+        gradient_by_function,
+        gradient_then(torch.clone),
+        lambda image, loss: torch.autograd.grad(loss(x := image.clone().requires_grad_()), [x])[0],
+        lambda image, loss: torch.func.jacrev(loss)(image),
+        lambda image, loss: torch.func.grad_and_value(loss)(image)[0],
+    ],
     "descend": [descent(), descent_by_autograd, descent_by_sgd, descent_in_closed_form],
 }
 
@@ -375,6 +407,10 @@ WRONG = {
             "stretched the values",
         ),
         (image_and_change_array, "in place"),
+        (by_shape(image_by_permute), "differ by up to"),
+        (lambda a: image_by_permute(a).double(), "float64"),
+        (lambda a: image_by_permute(a).half(), "float16"),
+        (lambda a: image_by_permute(a).mul(255).round().div(255).sub(1e-3), "differ by up to"),
     ],
     "normalize": [
         (normalized_with(lambda x, m, s: x / s - m), "you divided before subtracting"),
@@ -394,13 +430,16 @@ WRONG = {
         (normalized_along((3,)), "along the last axis"),
         (normalized_along((3, 1)), "along the rows"),
         (normalized_in_place, "the image in place"),
-        (normalized_and_mean_changed, "mean or std in place"),
+        (normalized_and_mean_changed, "changed the mean in place"),
         (normalized_along((1, 3, 1, 1)), "goes wrong on a GPU"),
         (normalized_into_zeros, "goes wrong on a GPU"),
         (normalized_first_picture, "only the first picture"),
         (lambda image, mean, std: (image - mean) / std, "does not calculate with lists"),
         (lambda image, mean, std: image - mean.view(1, 3, 1, 1), "does not calculate with lists"),
         (then(normalized_by_view, torch.Tensor.detach), "no gradient flows"),
+        (by_shape(normalized_by_view), "the result with tensors for mean and std"),
+        (normalized_and_sorted, "changed the list mean in place"),
+        (normalized_and_asking, "made the image ask for gradients"),
     ],
     "pixel_gradient": [
         (lambda image, loss: loss(image), "you returned the loss"),
@@ -412,7 +451,7 @@ WRONG = {
         (gradient_then(lambda g: g.mean(1, keepdim=True)), "averaged over the channels"),
         (gradient_then(lambda g: g / g.abs().max()), "divided by the largest value"),
         (gradient_then(lambda g: g / g.norm()), "divided by the norm"),
-        (gradient_on_the_image, "sum of both gradients"),
+        (gradient_on_the_image, "goes on asking"),
         (gradient_on_the_image_zeroed, "goes on asking"),
         (gradient_of_a_copy_of_the_leaf, "that asks for gradients and went into the loss"),
         (lambda image, loss: loss(image.clone().requires_grad_()).backward(), "backward() itself returns nothing"),
@@ -422,8 +461,11 @@ WRONG = {
         (gradient_without_record, "outside of torch.no_grad()"),
         (gradient_in_a_tuple, "Take its [0]"),
         (gradient_without_asking, "do not ask for gradients"),
-        (gradient_and_step, "take no step"),
+        (gradient_and_step, "changed the image in place"),
         (gradient_with_history, "still requires grad"),
+        (gradient_then(lambda g: g.double()), "torch.float64"),
+        (gradient_then(lambda g: g.numpy()), "is a NumPy array"),
+        (gradient_then(lambda g: g.mT), "should have the shape"),
     ],
     "descend": [
         (lambda image, target, steps, rate: image.clone(), "you started from"),
@@ -448,12 +490,16 @@ WRONG = {
         (descent_in_place, "in place"),
         (descent_changing_target, "changed the target"),
         (descent_with_history, "still requires grad"),
-        (descent_on_the_image, "image and target ask"),
+        (descent_on_the_image, "goes on asking"),
         (descent_losing_the_leaf, "`.grad` is None"),
         (descent_losing_the_request, "do not ask for gradients"),
         (descent_on_an_asking_leaf, "torch.no_grad()"),
         (descent_without_asking, "do not ask for gradients"),
         (descent_with_one_loss, "backward() ran twice"),
+        (lambda image, target, steps, rate: descent()(image, target.requires_grad_(), steps, rate), "the target ask"),
+        (lambda image, target, steps, rate: descent()(image, target, steps, rate).item(), "stopped with"),
+        (lambda image, target, steps, rate: descent()(image, target, max(steps, 1), rate), "after no step at all"),
+        (lambda image, target, steps, rate: descent()(image, target, min(steps, 10), rate), "after 60 steps"),
     ],
 }
 WRONG = {

@@ -193,6 +193,28 @@ def test_ticks_of_a_wide_range_are_not_crowded(history):
     assert len(boxes) >= 3 and all(lower.y1 < upper.y0 for lower, upper in pairwise(boxes))
 
 
+# --- lines ---
+
+
+def test_each_curve_has_a_line_and_a_marker_of_its_own():
+    figure = plots.lines({"one": [1, 2], "two": [2, 1], "three": [3, 3]}, ["a", "b"], ylabel="height", xlabel="layer")
+    shown = curves(figure)
+    assert list(shown) == ["one", "two", "three"] and list(shown["two"].get_ydata()) == [2, 1]
+    assert len({line.get_linestyle() for line in shown.values()}) == 3
+    assert len({line.get_marker() for line in shown.values()}) == 3
+    axis = figure.axes[0]
+    assert (axis.get_ylabel(), axis.get_xlabel(), axis.get_yscale()) == ("height", "layer", "linear")
+
+
+def test_lines_without_places_count_their_points_and_take_limits():
+    figure = plots.lines({"one": [1, 10, 100]}, ylabel="height", log=True, ylim=(0.5, None), markers=False)
+    line = curves(figure)["one"]
+    assert list(line.get_xdata()) == [0, 1, 2] and line.get_marker() == "None"
+    assert figure.axes[0].get_yscale() == "log" and figure.axes[0].get_ylim()[0] == 0.5
+    rendered(figure)
+    assert figure.axes[0].get_legend().get_window_extent().x0 >= figure.axes[0].get_window_extent().x1
+
+
 # --- the diagram ---
 
 
@@ -274,7 +296,22 @@ def test_a_figure_is_as_wide_on_the_screen_as_its_inches_say(shown):
     figure = Figure(figsize=(4.2, 2))
     figure.subplots().imshow(np.zeros((2, 2, 3)))
     outputs = shown(figure, "Black.")
-    assert outputs[0][1]["image/jpeg"]["width"] == 420 and opened(outputs, "image/jpeg").width > 420
+    assert outputs[0][1]["image/jpeg"]["width"] == 420
+
+
+def test_letters_beside_pictures_are_sharp_too(shown):
+    outputs = shown(diagram(), "The method.")
+    assert opened(outputs, "image/jpeg").width == 2 * outputs[0][1]["image/jpeg"]["width"]
+
+
+def test_pixels_of_a_picture_that_fills_its_figure_are_those_of_the_screen(shown):
+    """Lesson 01 shows single pixels: scaled by anything but a whole number, they would make patterns of their own."""
+    figure = Figure(figsize=(0.4, 0.3))
+    chess = np.indices((30, 40)).sum(axis=0) % 2
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.imshow(chess, interpolation="nearest", cmap="gray")
+    axis.set_axis_off()
+    assert np.abs(np.asarray(opened(shown(figure, "Chess."), "image/jpeg"))[..., 0] / 255 - chess).max() < 0.3
 
 
 def test_the_alt_text_is_metadata_plain_text_and_folded_html(shown):

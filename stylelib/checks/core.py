@@ -9,13 +9,18 @@ import functools
 import inspect
 import math
 import os
+import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import CodeType
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from .watching import Watched
 
 SECONDS = 10  # an answer that takes longer is stopped
 RTOL, ATOL = 1e-4, 1e-6  # float32 sums in another order differ by less
@@ -36,13 +41,22 @@ class NotAttempted(Mistake):
 
 
 class Exercise:
-    """One check, called with the learner's function. `reference` is a right answer with the same signature."""
+    """One check, called with the learner's function.
 
-    def __init__(self, check: Callable[[Answer], None], reference: Answer):
+    Args:
+        check: takes an answer, raises `Mistake` if it is wrong.
+        reference: a right answer with the same signature.
+        library: names of the package's functions that do the same. Calling one is no answer.
+        used: where the course uses a kept answer again, such as "lesson 05"; "" if nowhere.
+    """
+
+    def __init__(self, check: Callable[[Answer], None], reference: Answer, library: Collection[str], used: str):
         functools.update_wrapper(self, check)
         self.name = check.__name__
         self.reference = reference
-        self.passed: set[Answer] = set()
+        self.library = {self.name, *library}
+        self.used = used
+        self.passed: list[Answer] = []
         self._check = check
 
     def __call__(self, answer: Answer) -> None:
@@ -50,34 +64,73 @@ class Exercise:
         if not callable(answer):
             raise Mistake(f"{self.name}: hand over the function itself; do not call it in the brackets.")
         try:
-            _with_time_limit(lambda: self._check(answer))
+            borrowed = self.judge(answer)
         except Mistake as mistake:
             raise Mistake(f"{self.name}: {mistake}") from None
-        except Exception as error:
-            if not _is_stub(error):
-                raise Mistake(f"{self.name}: your function stopped with {_where(error, answer)}.") from error
-            if os.environ.get("STYLELIB_STRICT") == "1":
-                raise NotAttempted(f"{self.name}: not attempted.") from None
-            stub = _stub(error, answer)
-            print(f"· {self.name}: not attempted yet. Write your code where {stub} raises NotImplementedError.")
+        except NotImplementedError as error:
+            self._not_attempted(error, answer)
         else:
-            self.passed.add(answer)
-            name = getattr(answer, "__name__", "")
-            offer = f" To keep it for lesson 05, run checks.keep({name})." if name.isidentifier() else ""
-            print(f"✓ {self.name}: right.{offer}")
+            if borrowed:
+                return self._not_theirs()
+            self.passed.append(answer)
+            print(f"✓ {self.name}: right.{self._offer(_notebook_name(answer, sys._getframe(1).f_globals))}")
+
+    def judge(self, answer: Answer) -> bool:
+        """Raises `Mistake` for a wrong answer of their own; says whether the answer left its work to the library."""
+        watched = Watched(answer, self.reference, self.library, Mistake)
+        try:
+            _with_time_limit(lambda: self._check(watched))
+        except Mistake:
+            if not watched.used_library:
+                raise
+        except SystemExit:
+            raise Mistake("your function ends the program, with exit() or sys.exit(). Leave that out.") from None
+        except Exception as error:
+            if _is_stub(error):
+                raise
+            raise Mistake(_explained(error) or f"your function stopped with {_where(error, answer)}.") from error
+        return watched.used_library
+
+    def _not_attempted(self, error: Exception, answer: Answer) -> None:
+        if _strict():
+            raise NotAttempted(f"{self.name}: not attempted.") from None
+        stub = _stub(error, answer)
+        print(f"· {self.name}: not attempted yet. Write your code where {stub} raises NotImplementedError.")
+
+    def _not_theirs(self) -> None:
+        sentence = f"{self.name}: that is the library's own function. Write yours without it, and check again."
+        if _strict():
+            raise Mistake(sentence)
+        print(f"· {sentence}")
+
+    def _offer(self, name: str) -> str:
+        return f" To keep it for {self.used}, run checks.keep({name})." if self.used and name else ""
 
 
 EXERCISES: dict[str, Exercise] = {}
 
 
-def exercise(reference: Answer) -> Callable[[Callable[[Answer], None]], Exercise]:
+def exercise(
+    reference: Answer, library: Collection[str] = (), used: str = ""
+) -> Callable[[Callable[[Answer], None]], Exercise]:
     """Makes an `Exercise` of a function that takes an answer and raises `Mistake` if it is wrong."""
 
     def register(check: Callable[[Answer], None]) -> Exercise:
-        EXERCISES[check.__name__] = Exercise(check, reference)
+        EXERCISES[check.__name__] = Exercise(check, reference, library, used)
         return EXERCISES[check.__name__]
 
     return register
+
+
+def _strict() -> bool:
+    return os.environ.get("STYLELIB_STRICT") == "1"
+
+
+def _notebook_name(answer: Answer, variables: Mapping[str, object]) -> str:
+    """What the notebook calls the answer; a decorated function's own name is often that of the decorator's wrapper."""
+    names = [name for name, value in variables.items() if value is answer and not name.startswith("_")]
+    own = getattr(answer, "__name__", "")
+    return own if own in names else next(iter(names), "")
 
 
 def expect(
@@ -97,13 +150,22 @@ def expect(
     """
     if got is None:
         raise Mistake(f"{what} is None. Did you forget `return`?")
-    for sentence, wrong in (mistakes or {}).items():
-        if _same(got, wrong):
-            raise Mistake(sentence)
+    if _same(got, expected) and getattr(got, "dtype", None) == getattr(expected, "dtype", None):
+        return
+    named = (mistakes or {}).items()
+    if sentence := next((sentence for sentence, wrong in named if _same(got, wrong)), None):
+        raise Mistake(sentence)
     if isinstance(expected, Tensor):
         _expect_tensor(got, expected, what)
     elif not _same(got, expected):
         raise Mistake(f"{what} should be {_short(expected)}, but it is {_short(got)}.")
+
+
+def plain(value: object) -> object:
+    """Numbers of NumPy, and tensors and arrays of one number, as Python's own numbers; also in lists and tuples."""
+    if isinstance(value, np.generic | np.ndarray | Tensor) and math.prod(np.shape(value)) == 1:
+        return value.item() if not (isinstance(value, Tensor) and value.device.type == "meta") else value
+    return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
 
 
 def by_hand(function: Callable[..., object], *arguments: object) -> object:
@@ -135,28 +197,47 @@ def expect_any_device(answer: Callable, *arguments: object, trap: str) -> None:
     """Raises `Mistake(trap)` for an answer that leaves something on the CPU when it is given tensors of a GPU.
 
     The device "meta" stands for the GPU: once for what the answer makes new, once for the tensors it is given. It has
-    no values, so a right answer may stumble over one of the two, where it copies or reads them; a wrong one stumbles
-    over both.
+    no values, so a right answer may stumble over one of the two; a wrong one stumbles over both. Of an answer that
+    reads values into Python or brings a module along nothing can be said this way, and nothing is.
     """
+    with _Reading() as reading:
+        answer(*arguments)
+    if reading.seen:
+        return
     moved = [argument.to("meta") if isinstance(argument, Tensor) else argument for argument in arguments]
     if not _stays_on_device(answer, arguments, default="meta") and not _stays_on_device(answer, moved, default="cpu"):
         raise Mistake(trap)
+
+
+class _Reading(TorchFunctionMode):
+    """Notices whether values of tensors become Python's or NumPy's, or a module's weights take part."""
+
+    READS = "item tolist numpy __array__ __float__ __int__ __bool__ __index__ __format__ __repr__".split()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = False
+
+    def __torch_function__(self, function: Callable, types: object, args: tuple = (), kwargs: dict | None = None):
+        parameters = any(isinstance(argument, nn.Parameter) for argument in args)
+        self.seen = self.seen or parameters or getattr(function, "__name__", "") in self.READS
+        return function(*args, **(kwargs or {}))
 
 
 def _stays_on_device(answer: Callable, arguments: Sequence[object], default: str) -> bool:
     try:
         with torch.device(default):
             got = answer(*arguments)
-    except (RuntimeError, TypeError) as error:
-        if "meta" in str(error):
-            return False
-        raise
+    except Exception as error:  # of another kind: the stand-in has failed then, not the learner
+        return "meta" not in str(error)
     return isinstance(got, Tensor) and got.device == arguments[0].device
 
 
 def _expect_tensor(got: object, expected: Tensor, what: str) -> None:
     if not isinstance(got, Tensor):
-        raise Mistake(f"{what} should be a tensor, but it is a {type(got).__name__}.")
+        if isinstance(got, np.ndarray):
+            raise Mistake(f"{what} is a NumPy array. Make a tensor of it, with torch.from_numpy(…).")
+        raise Mistake(f"{what} should be a tensor, but it is {_article(type(got).__name__)}.")
     if got.shape != expected.shape:
         raise Mistake(f"{what} should have the shape {tuple(expected.shape)}, but it has {tuple(got.shape)}.")
     if got.device != expected.device:
@@ -164,12 +245,14 @@ def _expect_tensor(got: object, expected: Tensor, what: str) -> None:
     if got.device.type == "meta":
         return  # a device without values
     if got.dtype != expected.dtype:
-        raise Mistake(f"{what} should be {expected.dtype}, but it is {got.dtype}.")
+        raise Mistake(f"{what} should be {expected.dtype}, but it is {got.dtype}. Convert it: .to({expected.dtype}).")
     if bool(torch.isnan(got).any()):
         raise Mistake(f"{what} contains NaN (not a number): something was divided by zero, or a root was taken of it.")
     if bool((got == 0).all()) and bool((expected != 0).any()):
         raise Mistake(f"{what} is all zeros.")
     if not _same(got, expected):
+        if expected.numel() == 1:  # of a single number any ratio is constant, and proves nothing
+            raise Mistake(f"{what} should be {expected.item():.4g}, but it is {got.item():.4g}.")
         ratio = (got / expected).flatten()
         if bool(torch.isfinite(ratio).all()) and bool((ratio - ratio[0]).abs().max() < 1e-3 * abs(ratio[0])):
             raise Mistake(f"{what} is {ratio[0]:.4g} times what it should be, everywhere. Look at what you divide by.")
@@ -185,16 +268,32 @@ def _same(got: object, expected: object) -> bool:
     if isinstance(expected, Tensor):
         alike = isinstance(got, Tensor) and got.shape == expected.shape and got.device == expected.device
         return alike and got.device.type != "meta" and torch.allclose(got.to(expected.dtype), expected, RTOL, ATOL)
-    if isinstance(got, Tensor) and got.numel() == 1:
-        got = got.item()
+    got = plain(got)
     if isinstance(expected, float) and isinstance(got, int | float) and not isinstance(got, bool):
         return math.isclose(got, expected, rel_tol=RTOL, abs_tol=ATOL)
+    if isinstance(expected, int) and isinstance(got, float) and not isinstance(expected, bool):
+        return got == expected  # 24.0 is as good as 24
     return type(got) is type(expected) and got == expected
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
 
 
 def _short(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _explained(error: Exception) -> str:
+    """What torch says when an answer mixes types of numbers, in our words; "" for anything else."""
+    mixed = ("same dtype", "expected scalar type", "should be the same", "Found dtype", "same datatype")
+    if isinstance(error, RuntimeError) and any(part in str(error) for part in mixed):
+        return (
+            "two types of numbers meet, such as float32 and float64, and PyTorch does not mix them here. Keep to the "
+            "type of the tensors that you are given: leave out .double(), or come back with .float()."
+        )
+    return ""
 
 
 def _is_stub(error: Exception) -> bool:

@@ -21,13 +21,13 @@ def _unexplained_variance(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def _fold_batch_norm(
-    conv_weight: Tensor, conv_bias: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor, eps: float
+    weight: Tensor, bias: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor, eps: float
 ) -> tuple[Tensor, Tensor]:
     scale = gamma / (var + eps) ** 0.5
-    return torch.einsum("oikl,o->oikl", conv_weight, scale), (conv_bias - mean) * scale + beta
+    return torch.einsum("oikl,o->oikl", weight, scale), (bias - mean) * scale + beta
 
 
-@exercise(reference=_convolution_cost)
+@exercise(reference=_convolution_cost, used="the rest of this lesson")
 def convolution_cost(answer: Answer) -> None:
     """(parameters, multiply-adds) of a convolution from C to D channels: D·(C·k² + 1) and D·C·k²·h·w."""
     C, D, k, h, w = 4, 6, 3, 5, 7
@@ -120,7 +120,7 @@ def _head_mistakes(features: Tensor, weight: Tensor, bias: Tensor) -> dict[str, 
     }
 
 
-@exercise(reference=_unexplained_variance)
+@exercise(reference=_unexplained_variance, used="the rest of this lesson")
 def unexplained_variance(answer: Answer) -> None:
     """Σ (Ŷ − Y)² / Σ (Y − Ȳ)², sums over everything, Ȳ the mean of each channel over batch and positions."""
     target = random(3, 4, 5, 6) * torch.tensor([1.0, 2.0, 0.5, 3.0])[:, None, None]

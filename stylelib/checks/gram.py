@@ -38,7 +38,7 @@ def _style_gradient(features: Tensor, target: Tensor) -> Tensor:
     return scale * torch.einsum("bcd,bdhw->bchw", _gram_matrix(features) - target, features)
 
 
-@exercise(reference=_gram_matrix)
+@exercise(reference=_gram_matrix, used="lesson 05")
 def gram_matrix(answer: Answer) -> None:
     """G = F Fᵀ / (h·w): features (B, C, h, w) → (B, C, C)."""
     batch = random(2, 3, 4, 5)
@@ -124,7 +124,7 @@ def _named_product_error(compute: Callable[[], object]) -> object:
         raise
 
 
-@exercise(reference=_shuffle_positions)
+@exercise(reference=_shuffle_positions, used="the rest of this lesson")
 def shuffle_positions(answer: Answer) -> None:
     """Moves positions, the same way in all channels: result[:, :, k] = flat[:, :, permutation[k]], shape kept."""
     features = random(1, 3, 4, 5)
@@ -166,7 +166,7 @@ def _expect_channels_moved_alike(answer: Answer, permutation: Tensor, got: Tenso
         )
 
 
-@exercise(reference=_mean_and_variance)
+@exercise(reference=_mean_and_variance, used="the rest of this lesson")
 def mean_and_variance(answer: Answer) -> None:
     """Mean and variance of each channel over its positions: features (B, C, h, w) → two tensors (B, C)."""
     features = random(2, 3, 4, 5) + 1
@@ -217,7 +217,7 @@ def mean_and_variance(answer: Answer) -> None:
         expect_gradient(answer(leaf)[index], leaf)
 
 
-@exercise(reference=_style_loss)
+@exercise(reference=_style_loss, used="lesson 05")
 def style_loss(answer: Answer) -> None:
     """Mean over the layers of gram_targets of ‖G − A‖² / ‖A‖²; targets are constants. Dicts → a number (tensor)."""
     shapes = {"relu1_1": (1, 3, 4, 5), "relu2_1": (1, 5, 2, 3), "relu3_1": (1, 6, 2, 2), "relu4_2": (1, 4, 2, 2)}
@@ -341,7 +341,7 @@ def convert_weight(answer: Answer) -> None:
     expect(answer(1.0, 512, 7), 65536.0, what="the weight for 512 channels")
 
 
-@exercise(reference=_style_gradient)
+@exercise(reference=_style_gradient, used="the rest of this lesson")
 def style_gradient(answer: Answer) -> None:
     """Gradient of ‖G − A‖² / ‖A‖² with respect to F, by hand: 4 (G − A) F / (h·w·‖A‖²), shape of the features."""
     features = random(1, 3, 4, 5)

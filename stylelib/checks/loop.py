@@ -99,7 +99,7 @@ def _coarse_sizes(size: int, smallest: int) -> list[int]:
     return [smaller for smaller in (size // 4, size // 2) if smaller >= smallest] + [size]
 
 
-@exercise(reference=_total_loss)
+@exercise(reference=_total_loss, used="the rest of this lesson")
 def total_loss(answer: Answer) -> None:
     """Σ weights[name] · losses[name], over the names that are in both: two dicts → a scalar tensor."""
     losses = {"content": 0.3, "style": 0.7, "variation": 0.11, "memory": 1.9}
@@ -156,7 +156,7 @@ def _total_mistakes(losses: Mapping[str, Tensor], weights: Mapping[str, float]) 
     }
 
 
-@exercise(reference=_total_variation)
+@exercise(reference=_total_variation, used="the rest of this lesson")
 def total_variation(answer: Answer) -> None:
     """mean (x[i, j+1] − x[i, j])² + mean (x[i+1, j] − x[i, j])²: image (1, 3, H, W) → a scalar tensor."""
     for shape in ((1, 3, 4, 7), (1, 3, 5, 2)):
@@ -233,7 +233,7 @@ def _total(losses: dict[str, Tensor]) -> Tensor:
     return losses["total"]
 
 
-@exercise(reference=_optimize_adam)
+@exercise(reference=_optimize_adam, library=("optimize",))
 def optimize_adam(answer: Answer) -> None:
     """`steps` steps of Adam with learning rate `rate` on a copy of `image`, lowering objective(image)["total"]."""
     for shape, steps, rate in (((1, 3, 4, 5), 6, 0.2), ((1, 3, 6, 4), 15, 0.03)):
@@ -299,7 +299,7 @@ def _wrong_adam(
     return pixels.detach()
 
 
-@exercise(reference=_optimize_lbfgs)
+@exercise(reference=_optimize_lbfgs, library=("optimize",), used="the rest of this lesson")
 def optimize_lbfgs(answer: Answer) -> None:
     """`steps` steps of L-BFGS on a copy of `image`, one evaluation each, lowering objective(image)["total"]."""
     for shape, steps in (((1, 3, 4, 5), 6), ((1, 3, 6, 4), 9)):
@@ -423,7 +423,7 @@ def _run(totals: Iterable[float]) -> list[_Step]:
     ]
 
 
-@exercise(reference=_best_image)
+@exercise(reference=_best_image, used="the rest of this lesson")
 def best_image(answer: Answer) -> None:
     """The image of the step with the lowest finite total, or None: iterable of steps (.losses, .image) → image."""
     steps = _run([5.0, 7.0, 1.0, 3.0])
@@ -468,7 +468,7 @@ def _image(answer: Answer, steps: Iterable[_Step]) -> object:
     return got
 
 
-@exercise(reference=_coarse_sizes)
+@exercise(reference=_coarse_sizes, library=("scales",), used="the rest of this lesson")
 def coarse_sizes(answer: Answer) -> None:
     """[size // 4, size // 2, size], without those of the first two that are below `smallest`."""
     for size, smallest in ((512, 100), (510, 100), (320, 160), (100, 128)):
