@@ -7,6 +7,7 @@ Results of a transfer may leave [0, 1], because no rule keeps a stretched cloud 
 or bend them back with `compress`.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -75,6 +76,31 @@ def with_luminance(image: Tensor, lightness: Tensor) -> Tensor:
     Transfer*, CVPR 2017, section 5, "Luminance-only transfer".
     """
     return from_lab(torch.cat([100 * lightness, to_lab(image)[:, 1:]], dim=1))
+
+
+def to_gray(image: Tensor) -> Tensor:
+    """The gray image of the same lightness, (1, 3, H, W)."""
+    lab = to_lab(image)
+    gray = from_lab(torch.cat([lab[:, :1], torch.zeros_like(lab[:, 1:])], dim=1))
+    return gray[:, :1].clamp(0, 1).expand_as(image).contiguous()  # one channel thrice: equal to the last digit
+
+
+def color_span(images: Sequence[Tensor]) -> Callable[[Tensor], Tensor] | None:
+    """The map from a color to the nearest one in the span of the images' colors; None if they span all colors.
+
+    The span is the line or the plane through their mean that all their colors lie in, but for one step of 8 bits: of
+    gray images the gray line. It keeps an optimization from inventing colors, which a network hardly punishes.
+    """
+    mean, covariance = _statistics(torch.cat([image.flatten(2)[..., None] for image in images], dim=2))
+    values, vectors = torch.linalg.eigh(covariance)
+    if bool((values > NO_SPREAD**2).all()):
+        return None
+    if all(bool((image.amax(1) - image.amin(1) <= NO_SPREAD).all()) for image in images):
+        return lambda image: image.mean(1, keepdim=True).expand_as(image)
+    vectors = vectors[:, values > NO_SPREAD**2]
+    onto = vectors @ vectors.T
+    offset = mean - onto @ mean
+    return lambda image: (onto.to(image) @ image.flatten(2) + offset.to(image)).reshape(image.shape)
 
 
 def match_luminance(image: Tensor, reference: Tensor) -> Tensor:

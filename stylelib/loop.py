@@ -52,6 +52,7 @@ def optimize(
     *,
     optimizer: str = "lbfgs",
     learning_rate: float | None = None,
+    project: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[Step]:
     """Changes the pixels of `image`, step by step, so that `objective` falls.
 
@@ -71,17 +72,19 @@ def optimize(
         optimizer: `"lbfgs"`, which learns the curvature and needs few evaluations (on the picture's `spectrum`), or
             `"adam"` (on its pixels: it scales each variable by itself, and the spectrum did not help it).
         learning_rate: None takes 1 for L-BFGS and 0.05 for Adam.
+        project: image → the nearest image that is allowed, a linear map: each image seen is such a one.
 
     Raises:
         ValueError: an unknown optimizer, or fewer than one step.
     """
     if steps < 1:
         raise ValueError(f"The loop needs at least one step; {steps} were asked for.")
+    project = project or (lambda image: image)
     solver, pixels = _solver(optimizer, image.detach().to(objective.device), learning_rate)
     best: Step | None = None
     explosions, watch = 0, _Watch(solver)
     for index in range(steps):
-        current = pixels()
+        current = project(pixels())
         losses = objective(current)
         solver.zero_grad()
         losses["total"].backward()

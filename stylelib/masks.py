@@ -3,15 +3,24 @@
 A *mask* is a float32 tensor (1, 1, H, W) in [0, 1]: 1 inside the region, 0 outside, and between the two at a soft edge.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from PIL import Image, ImageDraw
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, max_pool2d
+from torch.nn.functional import conv2d, interpolate, max_pool2d, pad
 
-BORDER = 0.5  # of the receptive field must lie inside; its middle does most of the seeing
+from .color import luminance
+from .images import PictureFile, load_image
+
+BORDER = 0.25  # of the receptive field must lie inside: its middle does most of the seeing
 ENOUGH = 0.25  # of a region must be left at a layer when the positions near its border are dropped
+
+
+RARE = 0.002  # of the pixels; fewer have the color of a smoothed edge, not of a region
+MOST_REGIONS = 12
 
 
 class MaskError(ValueError):
@@ -35,6 +44,99 @@ class Sight:
     before: int
 
 
+def load_mask(file: PictureFile) -> Tensor:
+    """Reads a mask from a picture: white counts, black does not, gray counts in part.
+
+    Raises:
+        ImageError: as `load_image`.
+        MaskError: a picture that is black all over.
+    """
+    mask = load_image(file).mean(1, keepdim=True)
+    if not bool(mask.max() > 0):
+        raise MaskError(f"The mask {file} is black all over, so it covers nothing; paint white where it should count.")
+    return mask
+
+
+def regions(image: Tensor) -> dict[str, Tensor]:
+    """The regions of a picture that has one color for each: color, written as #rrggbb, → mask.
+
+    Pixels of a rare color, as along smoothed edges, go to the region of the nearest color.
+
+    Args:
+        image: (1, 3, H, W).
+
+    Raises:
+        MaskError: so many colors that it is no such picture.
+    """
+    steps = (image * 255).round().to(torch.int64)[0]
+    codes = (steps[0] * 256 + steps[1]) * 256 + steps[2]
+    found, counts = codes.unique(return_counts=True)
+    colors = found[counts >= RARE * codes.numel()]
+    if not 1 <= len(colors) <= MOST_REGIONS:
+        raise MaskError(
+            f"A picture of regions has one color for each, {MOST_REGIONS} at most; this one has {len(found)} colors. "
+            "Save it as PNG, painted without shades."
+        )
+    palette = torch.stack([colors // 65536, colors // 256 % 256, colors % 256], dim=1).float()
+    nearest = torch.cdist(steps.flatten(1).T.float(), palette).argmin(1).reshape(codes.shape)
+    return {f"#{int(color):06x}": (nearest == index).float()[None, None] for index, color in enumerate(colors)}
+
+
+def matching_regions(content: Tensor, style: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Pairs of masks, of the content and of the style, from two pictures of regions: equal colors belong together.
+
+    Args:
+        content, style: (1, 3, H, W), one color for each region.
+
+    Raises:
+        MaskError: a region whose color the other picture does not have.
+    """
+    of_content, of_style = regions(content), regions(style)
+    for role, names, others in (("content", of_content, of_style), ("style", of_style, of_content)):
+        if alone := [color for color in names if color not in others]:
+            raise MaskError(
+                f"The region {alone[0]} of the {role} has no partner in the other picture, which has "
+                f"{', '.join(others)}; paint regions that belong together in one color."
+            )
+    return [(mask, of_style[color]) for color, mask in of_content.items()]
+
+
+def lighter_than(image: Tensor, level: float) -> Tensor:
+    """Mask (1, 1, H, W) of the pixels whose lightness (L of CIE Lab / 100) is above a level in [0, 1]."""
+    return (luminance(image) > level).to(image.dtype)
+
+
+def polygon(points: Sequence[tuple[float, float]], shape: tuple[int, int]) -> Tensor:
+    """Mask (1, 1, H, W) of the inside of a polygon.
+
+    Args:
+        points: its corners, (x, y) in pixels from the upper left; three at least.
+        shape: (H, W).
+    """
+    if len(points) < 3:
+        raise MaskError(f"A polygon has three corners at least; {len(points)} were given.")
+    height, width = shape
+    canvas = Image.new("L", (4 * width, 4 * height))  # four times as large, for smooth edges
+    ImageDraw.Draw(canvas).polygon([(4 * x, 4 * y) for x, y in points], fill=255)
+    mask = torch.from_numpy(np.array(canvas.resize((width, height), Image.Resampling.BOX)))
+    return mask[None, None].float() / 255
+
+
+def soften(mask: Tensor, radius: float) -> Tensor:
+    """The mask with a soft edge: blurred by a Gaussian that ends at `radius` pixels, σ = radius / 2.
+
+    Farther than the radius from the edge nothing changes.
+    """
+    reach = int(radius)
+    if reach < 1:
+        return mask
+    weights = torch.exp(-2 * (torch.arange(-reach, reach + 1, dtype=mask.dtype, device=mask.device) / radius) ** 2)
+    weights = weights / weights.sum()
+    padded = pad(mask, (reach, reach, reach, reach), mode="replicate")
+    rows = conv2d(padded, weights.view(1, 1, 1, -1))
+    return conv2d(rows, weights.view(1, 1, -1, 1)).clamp(0, 1)
+
+
 def check_mask(mask: Tensor, role: str = "mask") -> None:
     """Raises a `MaskError` if it is no mask, or one that covers nothing."""
     if not isinstance(mask, Tensor) or mask.ndim != 4 or mask.shape[:2] != (1, 1) or not mask.is_floating_point():
@@ -53,6 +155,13 @@ def resize_mask(mask: Tensor, shape: tuple[int, int]) -> Tensor:
     return interpolate(mask, shape, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
 
 
+def union(masks: Iterable[Tensor]) -> Tensor:
+    """Where any of the masks covers, in the size of the first. Soft edges of two neighbors add up to one."""
+    masks = list(masks)
+    shape = tuple(masks[0].shape[-2:])
+    return sum(resize_mask(mask, shape) for mask in masks).clamp(0, 1)
+
+
 def to_layers(mask: Tensor, network: nn.Sequential, layers: Iterable[str], shape: tuple[int, int]) -> dict[str, Tensor]:
     """A mask of a picture as masks of the feature maps that a network makes of it at (H, W) = `shape`.
 
@@ -66,9 +175,10 @@ def to_layer(mask: Tensor, sight: Sight) -> Tensor:
     """A mask (1, 1, H, W) of a picture as a mask (1, 1, h, w) of one layer's positions.
 
     A position near the border of the region sees both sides of it, so its features belong to neither. It counts as the
-    smallest value of the mask within the middle half of its receptive field: the outer half is seen only faintly (Luo
-    et al., NIPS 2016, measured how faintly). Where less than a quarter of the region would be left, as in deep
-    layers, half of that is asked for, and so on.
+    smallest value of the mask within the middle quarter of its receptive field. What lies farther out is seen ever more
+    faintly (Luo et al., NIPS 2016, measured how faintly), and with a wider band along the border, that band would stay
+    unpainted. Where less than a quarter of the region would be left, as in deep layers, half of that is asked for, and
+    so on.
     """
     coverage = resize_mask(mask, sight.shape)
     reach = round(BORDER * sight.field / 2 / sight.step)

@@ -22,7 +22,7 @@ from .losses import (
     squared_distances,
     total_variation,
 )
-from .masks import check_mask, resize_mask, to_layers
+from .masks import check_mask, resize_mask, to_layers, union
 
 # Chosen on four pairs of pictures; tools/train_slim.md shows what other values gave.
 STYLE_WEIGHT = 32.0
@@ -348,7 +348,7 @@ def _shares(styles: list[SeenStyle], shape: tuple[int, int] | None) -> list[floa
     if shape is None:
         raise ValueError("A mask says where in the content a style paints, so it needs a content picture.")
     masks = [torch.ones(1, 1, *shape) if mask is None else resize_mask(mask.cpu(), shape) for mask in masks]
-    painted = torch.cat(masks).amax(0).mean().item()
+    painted = union(masks).mean().item()
     parts = [style.weight * mask.mean().item() for style, mask in zip(styles, masks, strict=True)]
     return [painted * part / sum(parts) for part in parts]
 

@@ -8,6 +8,7 @@ starts from the change that the one before has brought, with the content's own d
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,8 +16,10 @@ from torch.nn.functional import interpolate
 
 from . import cost
 from .backbones import Backbone, load_backbone
+from .color import color_span, compress, luminance, match_covariance, to_gray, with_luminance
 from .images import resize_to, scaled_shape
 from .loop import OptimizationWarning, Step, optimize
+from .masks import resize_mask, union
 from .objective import Objective, Style, as_styles
 
 STEPS = 240
@@ -37,6 +40,8 @@ class Run:
         base: picture whose own detail each larger scale starts with; None has the run start from noise.
         seed: of that noise.
         optimizer, on_step: as in `stylize`.
+        project_at: long side → the `project` of `optimize`.
+        finish: what makes of an image the picture that was asked for.
     """
 
     shape: tuple[int, int]
@@ -46,6 +51,8 @@ class Run:
     seed: int = 0
     optimizer: str = "lbfgs"
     on_step: Callable[[Step], object] | None = None
+    project_at: Callable[[int], Callable[[Tensor], Tensor] | None] = lambda size: None
+    finish: Callable[[Tensor], Tensor] | None = None
 
     @property
     def steps(self) -> int:
@@ -90,6 +97,7 @@ def stylize(
     steps: int = STEPS,
     seed: int = 0,
     start: str | Tensor = "content",
+    color: str = "style",
     optimizer: str = "lbfgs",
     on_step: Callable[[Step], object] | None = None,
     **weights,
@@ -105,6 +113,8 @@ def stylize(
         seed: of the noise that `start="noise"` begins with; the same seed on the same machine gives the same picture.
             Without noise nothing is left to chance, and the seed makes no difference.
         start: `"content"` keeps the layout best; `"noise"` is the paper's; or an image.
+        color: whose colors. `"style"`; `"content"`: only lightness is painted, and the content's colors are put over
+            it; `"matched"`: the style is first given the content's mean and covariance of colors.
         optimizer: `"lbfgs"` or `"adam"`.
         on_step: called with each `Step`, for a progress bar or a live preview.
         **weights: of the `Objective`: style_weight, content_weight, style_layers, …
@@ -122,7 +132,9 @@ def stylize(
         raise ValueError(f"The first step only measures the start; ask for at least 2 steps, not {steps}.")
     shape = tuple(content.shape[-2:])
     planned = plan(size, steps, scaled_shape(*shape, size), *(each.shape_at(size) for each in styles))
-    run = Run(shape, planned, backbone.mean.device, _base(start, content), seed, optimizer, on_step)
+    content, styles, base, finish = _colored(color, content, styles, _base(start, content), size)
+    project_at = partial(_projection, content, styles, backbone.mean.device)
+    run = Run(shape, planned, backbone.mean.device, base, seed, optimizer, on_step, project_at, finish)
 
     def objective_at(scale: int) -> Objective:
         return Objective(backbone, _scaled(content, scale), [each.at(scale) for each in styles], **weights)
@@ -148,7 +160,8 @@ def synthesize_texture(
     backbone = backbone or load_backbone("slim")
     styles = checked_styles(style, size)
     planned = plan(size, steps, (size, size), *(each.shape_at(size) for each in styles))
-    run = Run((1, 1), planned, backbone.mean.device, None, seed, optimizer, on_step)
+    project_at = partial(_projection, None, styles, backbone.mean.device)
+    run = Run((1, 1), planned, backbone.mean.device, None, seed, optimizer, on_step, project_at)
 
     def objective_at(scale: int) -> Objective:
         return Objective(backbone, style=[each.at(scale) for each in styles], **weights)
@@ -194,7 +207,8 @@ def _coarse_to_fine(run: Run, objective_at: Callable[[int], Objective]) -> Resul
         image, interrupted = _paint(image, objective_at, scale, steps, run, history)
         if interrupted:
             break
-    return Result(_enlarged(image, run.shape_at(size), run.base), history, interrupted)
+    image = _enlarged(image, run.shape_at(size), run.base)
+    return Result(run.finish(image) if run.finish else image, history, interrupted)
 
 
 def _paint(
@@ -204,13 +218,14 @@ def _paint(
     best: Step | None = None
     interrupted = False
     try:
-        for step in optimize(image, objective_at(scale), steps, optimizer=run.optimizer):
+        project = run.project_at(scale)
+        for step in optimize(image, objective_at(scale), steps, optimizer=run.optimizer, project=project):
             if best is None or step.losses["total"] <= best.losses["total"]:
                 best = step
             numbered = replace(step, index=len(history), steps=run.steps)
             history.append(replace(numbered, image=None))
             if run.on_step:
-                run.on_step(numbered)
+                run.on_step(replace(numbered, image=run.finish(step.image)) if run.finish else numbered)
     except KeyboardInterrupt:
         interrupted = True
         warnings.warn(
@@ -282,6 +297,55 @@ def _base(start: str | Tensor, content: Tensor) -> Tensor | None:
     if start not in ("content", "noise"):
         raise ValueError(f"There is no start {start!r}. There are: content, noise, or an image.")
     return content.cpu() if start == "content" else None
+
+
+def _colored(
+    color: str, content: Tensor, styles: list[Style], base: Tensor | None, size: int
+) -> tuple[Tensor, list[Style], Tensor | None, Callable[[Tensor], Tensor] | None]:
+    """What is painted for that choice of colors: content, styles and base, and what then finishes each image."""
+    if color == "style":
+        return content, styles, base, None
+    if color == "matched":
+        matched = [compress(match_covariance(each.image, _painted_pixels(content, each.where))) for each in styles]
+        return content, [replace(s, image=image) for s, image in zip(styles, matched, strict=True)], base, None
+    if color != "content":
+        raise ValueError(f"There is no color {color!r}. There are: style, content, matched.")
+
+    def finish(image: Tensor) -> Tensor:
+        own = resize_to(content.to(image.device), tuple(image.shape[-2:]))
+        return with_luminance(own, luminance(image)).clamp(0, 1)
+
+    grays = [replace(style, image=to_gray(style.image)) for style in styles]
+    # Scaled first: the lightness of a smaller picture is not the smaller picture of its lightness.
+    return to_gray(_scaled(content, size)), grays, None if base is None else to_gray(_scaled(base, size)), finish
+
+
+def _painted_pixels(content: Tensor, where: Tensor | None) -> Tensor:
+    """The pixels of the content that a style paints, as an image one pixel high; all of it without a mask."""
+    if where is None:
+        return content
+    inside = resize_mask(where, tuple(content.shape[-2:]))[0, 0] > 0.5
+    return content[:, :, inside][:, :, None] if bool(inside.any()) else content
+
+
+def _projection(
+    content: Tensor | None, styles: list[Style], device: torch.device, size: int
+) -> Callable[[Tensor], Tensor] | None:
+    """image → the nearest one that has only colors of the sources, and is the content where no style paints."""
+    sources = [style.image for style in styles] + ([] if content is None else [content])
+    colors = color_span(sources)
+    painted = None if any(style.where is None for style in styles) else union([style.where for style in styles])
+    if colors is None and painted is None:
+        return None
+
+    def project(image: Tensor) -> Tensor:
+        image = image if colors is None else colors(image)
+        return image if painted is None else own + mask * (image - own)
+
+    if painted is not None:
+        own = _scaled(content, size).to(device)
+        mask = resize_mask(painted, tuple(own.shape[-2:])).to(device)
+    return project
 
 
 def _scaled(image: Tensor, size: int) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from stylelib.losses import content_loss, gram_matrix, out_of_range, style_loss, total_variation
+from stylelib.losses import content_loss, gram_matrix, gram_sum, out_of_range, style_loss, total_variation
 
 
 def random_features(*shape, seed=0, dtype=torch.float32):
@@ -246,3 +246,25 @@ def test_out_of_range_counts_only_what_lies_outside():
 @pytest.mark.parametrize("penalty", [total_variation, out_of_range])
 def test_gradients_of_penalties(penalty):
     assert gradcheck(penalty, (2 * random_features(1, 3, 4, 5, dtype=torch.float64)).requires_grad_())
+
+
+# --- guided ---
+
+
+def test_a_guided_gram_matrix_is_the_one_of_the_positions_that_count():
+    features = torch.rand(1, 4, 6, 10, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(1, 1, 6, 10)
+    mask[..., 2:5, 3:9] = 1
+    torch.testing.assert_close(gram_matrix(features, mask), gram_matrix(features[..., 2:5, 3:9]))
+    torch.testing.assert_close(gram_matrix(features, torch.ones(1, 1, 6, 10)), gram_matrix(features))
+    torch.testing.assert_close(gram_matrix(features, 0.3 * mask), gram_matrix(features, mask))  # only relations count
+
+
+def test_gram_sums_add_up_over_tiles():
+    features = torch.rand(1, 4, 6, 10, generator=torch.Generator().manual_seed(0))
+    tiles = [features[..., :3, :7], features[..., 3:, :7], features[..., 7:]]
+    torch.testing.assert_close(sum(gram_sum(tile) for tile in tiles) / 60, gram_matrix(features))
+
+
+def test_a_mask_that_covers_nothing_gives_zeros_and_not_nan():
+    assert gram_matrix(torch.rand(1, 2, 3, 3), torch.zeros(1, 1, 3, 3)).abs().max() == 0

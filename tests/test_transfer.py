@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from stylelib import gallery, load_backbone, reconstruct, stylize, synthesize_texture
+from stylelib import Style, gallery, load_backbone, reconstruct, stylize, synthesize_texture
+from stylelib.color import luminance, to_gray, to_lab
 from stylelib.images import scaled_shape
 from stylelib.loop import OptimizationWarning
 from stylelib.transfer import plan, scales, shares
@@ -185,3 +186,89 @@ def test_few_steps_are_spent_where_they_change_something(style, steps):
 def test_a_single_step_is_refused_because_it_would_change_nothing(content, style):
     with pytest.raises(ValueError, match="at least 2 steps, not 1"):
         stylize(content, style, backbone=BACKBONE, size=64, steps=1)
+
+
+# --- whose colors, where, from what ---
+
+
+def chroma(image):
+    return (image.amax(1) - image.amin(1)).max().item()
+
+
+@pytest.mark.parametrize("start", ["content", "noise"])
+def test_gray_in_both_gives_gray_out(content, style, start):
+    result = stylize(to_gray(content), to_gray(style), start=start, **SMALL)
+    assert chroma(result.image) == 0
+    assert (result.image - to_gray(content).mean()).abs().max() > 0.05
+    assert chroma(synthesize_texture(to_gray(style), **SMALL).image) == 0
+
+
+def test_colors_stay_in_the_plane_that_both_pictures_span(content, style):
+    tint = torch.tensor([1.0, 0.8, 0.5]).view(1, 3, 1, 1)
+    sepia, gray = tint * to_gray(content), to_gray(style)
+    image = stylize(sepia, gray, **SMALL).image
+    normal = torch.linalg.cross(tint.flatten(), torch.ones(3))
+    inside = ((image > 0.001) & (image < 0.999)).all(1, keepdim=True).expand_as(image)
+    off = (image * (normal / normal.norm()).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    assert off[inside[:, :1]].abs().max() < 1e-4
+
+
+def test_colors_of_the_content_stay_and_its_lightness_is_painted(content, style):
+    plain, kept = (stylize(content, style, color=color, **SMALL).image for color in ("style", "content"))
+    own = scaled(content, plain.shape)
+    hue = [(to_lab(image) - to_lab(own))[:, 1:].abs().mean() for image in (plain, kept)]
+    assert hue[1] < 0.25 * hue[0]
+    assert (luminance(kept) - luminance(own)).abs().mean() > 0.03
+
+
+def test_a_matched_style_brings_its_strokes_in_the_colors_of_the_content(content, style):
+    plain, matched = (stylize(content, style, color=color, **SMALL).image for color in ("style", "matched"))
+    own = scaled(content, plain.shape)
+    distance = [(image.mean((2, 3)) - own.mean((2, 3))).norm() for image in (plain, matched)]
+    assert distance[1] < 0.5 * distance[0]
+
+
+def test_previews_show_the_picture_that_was_asked_for(content, style):
+    seen = []
+    result = stylize(content, style, color="content", on_step=seen.append, **SMALL)
+    best = min(seen, key=lambda step: step.losses["total"])
+    torch.testing.assert_close(best.image, result.image, atol=1e-5, rtol=0)
+
+
+def test_outside_its_mask_the_photograph_stays_as_it_is(content, style):
+    mask = torch.zeros(1, 1, 40, 60)
+    mask[..., :30] = 1
+    for color in ("style", "content"):
+        image = stylize(content, Style(style, where=mask), color=color, **SMALL).image
+        own = scaled(content, image.shape).clamp(0, 1)
+        assert (image - own)[..., 34:].abs().max() < 0.5 / 255
+        assert (image - own)[..., :30].abs().mean() > 0.02
+
+
+def test_two_regions_take_their_own_styles(content, style):
+    left = torch.zeros(1, 1, 64, 96)
+    left[..., :48] = 1
+    red, blue = (torch.tensor(color).view(1, 3, 1, 1) * style for color in ((1.0, 0.2, 0.2), (0.2, 0.2, 1.0)))
+    image = stylize(content, [Style(red, where=left), Style(blue, where=1 - left)], **SMALL | {"steps": 40}).image
+    redness = (image[:, 0] - image[:, 2])[0]
+    assert redness[:, :28].mean() > 0.05 > -0.05 > redness[:, 36:].mean()
+
+
+def test_a_start_image_is_where_the_run_starts(content, style):
+    first, seen = stylize(content, style, **SMALL).image, []
+    stylize(content, style, start=first, on_step=seen.append, **SMALL)
+    torch.testing.assert_close(seen[0].image, first, atol=1e-3, rtol=0)
+    assert seen[-1].losses["total"] < seen[0].losses["total"]
+
+
+def test_what_no_control_can_mean_is_refused_in_words(content, style):
+    with pytest.raises(ValueError, match="no color 'mine'. There are: style, content, matched"):
+        stylize(content, style, color="mine", **SMALL)
+    with pytest.raises(ValueError, match="content's proportions"):
+        stylize(content, style, start=content[..., :48, :], **SMALL)
+    with pytest.raises(ValueError, match="start must be an image"):
+        stylize(content, style, start=content[0], **SMALL)
+    with pytest.raises(ValueError, match="There is no style"):
+        stylize(content, [], **SMALL)
+    with pytest.raises(ValueError, match="short side of the style would be under 32"):
+        stylize(content, Style(style, scale=0.25), **SMALL)
