@@ -115,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         default="content",
         help="what the first picture is (default %(default)s, which keeps the layout best)",
     )
+    _add_control_options(command)
 
     command = commands.add_parser("texture", help="grow a texture from a picture")
     _add_recipe_options(command, size=256)
@@ -126,6 +127,25 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("gallery", help="names of the course's pictures")
     return parser
+
+
+def _add_control_options(command: argparse.ArgumentParser) -> None:
+    """Whose colors, how large the strokes, which styles, and where."""
+    colors = command.add_argument("--color", choices=["style", "content", "matched"], default="style")
+    colors.help = "whose colors: the style's; the content's; or the style matched to the content first (default style)"
+    number = _number(float, least=0, below=1e6)
+    command.add_argument("--stroke", type=number, default=1, metavar="S", help="size of the strokes (try 0.5 to 4)")
+    command.add_argument(
+        "--also", nargs="+", default=[], metavar="STYLE", help="further styles, blended with the first"
+    )
+    command.add_argument("--blend", nargs="+", type=number, metavar="W", help="weights of STYLE and the further styles")
+    command.add_argument("--mask", metavar="PNG", help="what is white in it is painted, the rest stays the photograph")
+    command.add_argument(
+        "--regions",
+        nargs=2,
+        metavar=("CONTENT_PNG", "STYLE_PNG"),
+        help="regions of both pictures, each in one color: equal colors belong together",
+    )
 
 
 def _add_recipe_options(command: argparse.ArgumentParser, size: int) -> None:

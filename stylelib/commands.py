@@ -1,6 +1,7 @@
 """What the shell commands do."""
 
 import argparse
+import math
 import sys
 import warnings
 from collections.abc import Callable
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from . import console, doctor, gallery, transfer
+from . import console, doctor, gallery, masks, transfer
 from .backbones import Backbone, load_backbone
 from .console import INTERRUPTED
 from .images import ImageError, check_writable, load_image, save_image
 from .loop import Step
+from .objective import Style
 from .transfer import Result
+
+SOFT_EDGE = 0.01  # of the mask's long side
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,21 +36,43 @@ def _warn(text: str) -> None:
 
 
 def _stylize(options: argparse.Namespace) -> int:
-    content, style = _read(options.content, options.size), _read(options.style, options.size)
+    content, styles = _read(options.content, options.size), _styles(options)
     return _produce(
         options,
         lambda backbone, on_step: transfer.stylize(
             content,
-            style,
+            styles,
             backbone=backbone,
             size=options.size,
             steps=options.steps,
             seed=options.seed or 0,
             start=options.start,
+            color=options.color,
             style_weight=options.style_weight,
             on_step=on_step,
         ),
     )
+
+
+def _styles(options: argparse.Namespace) -> list[Style]:
+    """The styles that the options ask for: one after the other blended, inside a mask, or region by region."""
+    names = [options.style, *options.also]
+    weights = options.blend or [1.0] * len(names)
+    if len(weights) != len(names):
+        raise ValueError(f"--blend needs one weight for each style: {len(names)}, not {len(weights)}.")
+    if options.regions and (options.also or options.mask):
+        raise ValueError("--regions already says what is painted where; leave --also and --mask out.")
+    if not options.stroke:
+        raise ValueError("--stroke must be above 0; 1 leaves the strokes as they are.")
+    images = [_read(name, math.ceil(options.size * options.stroke)) for name in names]
+    if options.regions:
+        pairs = masks.matching_regions(*(load_image(file) for file in options.regions))
+        return [Style(*images, scale=options.stroke, where=where, part=part) for where, part in pairs]
+    where = None
+    if options.mask:
+        mask = masks.load_mask(options.mask)
+        where = masks.soften(mask, SOFT_EDGE * max(mask.shape[-2:]))
+    return [Style(image, weight, options.stroke, where) for image, weight in zip(images, weights, strict=True)]
 
 
 def _texture(options: argparse.Namespace) -> int:
@@ -110,9 +136,16 @@ def _read(name: str, size: int) -> Tensor:
 
 def _check_output(options: argparse.Namespace) -> None:
     check_writable(options.out)
-    sources = [Path(name).resolve() for name in (options.style, getattr(options, "content", options.style))]
+    sources = [Path(name).resolve() for name in _sources(options)]
     if Path(options.out).resolve() in sources:
         raise ImageError(f"{options.out} is one of the source pictures; choose another name for the result.")
+
+
+def _sources(options: argparse.Namespace) -> list[str]:
+    """Every file that the options read from."""
+    named = [getattr(options, name, None) for name in ("content", "style", "mask")]
+    listed = [*getattr(options, "also", []), *(getattr(options, "regions", None) or [])]
+    return [name for name in [*named, *listed] if name]
 
 
 def _check_seed(options: argparse.Namespace) -> None:

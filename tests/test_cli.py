@@ -405,3 +405,67 @@ def test_a_picture_that_cannot_be_written_after_all_is_one_line(run, monkeypatch
 
     monkeypatch.setattr(Image.Image, "save", full)
     assert "Cannot write out.png: No space left" in complaint(run("texture", "style.jpg", "-o", "out.png", *QUICK))
+
+
+# --- control ---
+
+
+@pytest.fixture
+def masked(folder):
+    """A mask whose left half is white, and pictures of two regions."""
+    mask = Image.new("L", (48, 32))
+    mask.paste(255, (0, 0, 24, 32))
+    mask.save("mask.png")
+    Image.new("L", (48, 32)).save("black.png")
+    for name, size, colors in (("cr.png", (48, 32), ("red", "blue")), ("sr.png", (40, 30), ("blue", "red"))):
+        picture = Image.new("RGB", size, colors[0])
+        picture.paste(colors[1], (size[0] // 2, 0, size[0], size[1]))
+        picture.save(name)
+    Image.new("RGB", (40, 30), "lime").save("lime.png")
+
+
+def test_every_control_is_passed_on(run, masked):
+    plain, *controlled = (
+        ["-o", "plain.png"],
+        ["-o", "color.png", "--color", "content"],
+        ["-o", "stroke.png", "--stroke", 2],
+        ["-o", "blend.png", "--also", "waves", "points", "--blend", 1, 3, 2],
+        ["-o", "mask.png.png", "--mask", "mask.png"],
+        ["-o", "regions.png", "--regions", "cr.png", "sr.png"],
+    )
+    for options in (plain, *controlled):
+        status, _, errors = run("stylize", "content.png", "style.jpg", *QUICK, *options)
+        assert status == 0, errors
+    pictures = [load_image(options[1]) for options in (plain, *controlled)]
+    for index, picture in enumerate(pictures):
+        assert all((picture - other).abs().mean() > 1e-3 for other in pictures[:index])
+    content = load_image("content.png", size=64)
+    assert (pictures[4] - content)[..., 36:].abs().max() <= 1 / 255
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--mask black.png", "black.png is black all over"),
+        ("--mask nothing.png", "There is no file nothing.png"),
+        ("--regions cr.png lime.png", "#0000ff of the content has no partner"),
+        ("--regions content.png sr.png", "one color for each"),
+        ("--regions cr.png sr.png --mask mask.png", "leave --also and --mask out"),
+        ("--also waves --blend 1", "one weight for each style: 2, not 1"),
+        ("--also waves --blend 0 0", "weights of all styles are zero"),
+        ("--stroke 0", "--stroke must be above 0"),
+        ("--stroke 0.1", "short side of the style would be under 32"),
+        ("--stroke x", "argument --stroke: must be a number"),
+        ("--color green", "argument --color: invalid choice"),
+        ("--also", "argument --also: expected at least one argument"),
+    ],
+)
+def test_a_control_that_makes_no_sense_costs_one_line(run, masked, options, message):
+    arguments = ["stylize", "content.png", "style.jpg", "-o", "out.png", *QUICK, *options.split()]
+    assert message in complaint(run(*arguments))
+    assert not Path("out.png").exists()
+
+
+def test_no_control_overwrites_one_of_its_sources(run, masked):
+    arguments = ["stylize", "content.png", "style.jpg", *QUICK, "--mask", "mask.png", "-o", "mask.png"]
+    assert "is one of the source pictures" in complaint(run(*arguments))
