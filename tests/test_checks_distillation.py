@@ -1,5 +1,9 @@
 """Lesson 10's checks accept every right answer, and reject each wrong one with the sentence that names its mistake."""
 
+import math
+from itertools import product
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -162,11 +166,231 @@ def fold_with_bias(bias):
     )
 
 
+# --- the same thing, written in many ways: every part of one answer with every part of another ---
+
+PARAMETERS = [
+    lambda C, D, k, h, w: D * (C * k * k + 1),
+    lambda C, D, k, h, w: C * D * k**2 + D,
+    lambda C, D, k, h, w: sum(1 + C * k * k for _ in range(D)),
+    lambda C, D, k, h, w: D * C * pow(k, 2) + D * 1,
+    lambda C, D, k, h, w: float(D * (C * k * k + 1)),
+]
+PRODUCTS = [
+    lambda C, D, k, h, w: D * C * k * k * h * w,
+    lambda C, D, k, h, w: math.prod((C, D, k, k, h, w)),
+    lambda C, D, k, h, w: np.prod([C, D, k, k, h, w]),
+    lambda C, D, k, h, w: torch.tensor([C, D, k, k, h, w]).prod(),
+    lambda C, D, k, h, w: (h * w) * (D * (C * k * k + 1) - D),
+]
+
+FLAT = [
+    lambda f: f.flatten(2),
+    lambda f: f.reshape(f.shape[0], f.shape[1], -1),
+    lambda f: f.view(*f.shape[:2], f.shape[2] * f.shape[3]),
+]
+HEADS = [
+    lambda r, w, b: w @ r + b[:, None],
+    lambda r, w, b: torch.einsum("dc,bcn->bdn", w, r) + b.unsqueeze(-1),
+    lambda r, w, b: (r.mT @ w.mT + b).mT,
+    lambda r, w, b: torch.nn.functional.linear(r.transpose(1, 2), w, b).transpose(1, 2),
+    lambda r, w, b: (w[None, :, :, None] * r[:, None]).sum(2) + b.view(1, -1, 1),
+    lambda r, w, b: torch.baddbmm(b[None, :, None], w.expand(len(r), -1, -1), r),
+]
+
+
+def head_from(rows, product):
+    return lambda f, w, b: product(rows(f), w, b).reshape(f.shape[0], -1, *f.shape[2:])
+
+
+MISSED = [
+    lambda p, t: (p - t).square(),
+    lambda p, t: (t - p) ** 2,
+    lambda p, t: torch.nn.functional.mse_loss(p, t, reduction="none"),
+]
+VARIED = [
+    lambda t: (t - t.mean((0, 2, 3), keepdim=True)).square(),
+    lambda t: (t - t.movedim(1, -1).flatten(0, 2).mean(0).view(1, -1, 1, 1)) ** 2,
+    lambda t: t.var((0, 2, 3), correction=0, keepdim=True).expand_as(t),
+    lambda t: (t.movedim(1, 0).flatten(1) - t.movedim(1, 0).flatten(1).mean(1, keepdim=True)).pow(2),
+]
+QUOTIENTS = [
+    lambda missed, varied: missed.sum() / varied.sum(),
+    lambda missed, varied: missed.mean() / varied.mean(),
+    lambda missed, varied: (missed / varied.sum()).sum(),
+]
+
+
+def unexplained_from(missed, varied, quotient):
+    return lambda p, t: quotient(missed(p, t), varied(t))
+
+
+SCALES = [
+    lambda g, v, e: g / torch.sqrt(v + e),
+    lambda g, v, e: g * (v + e).rsqrt(),
+    lambda g, v, e: g / (v + e) ** 0.5,
+    lambda g, v, e: (1 / (e + v).sqrt()) * g,
+]
+WEIGHTS = [
+    lambda w, s: w * s[:, None, None, None],
+    lambda w, s: s.view(-1, 1, 1, 1) * w,
+    lambda w, s: torch.einsum("o,oikl->oikl", s, w),
+    lambda w, s: (s.diag() @ w.flatten(1)).view_as(w),
+    lambda w, s: torch.stack([factor * kernels for factor, kernels in zip(s, w, strict=True)]),
+]
+BIASES = [
+    lambda b, beta, m, s: s * (b - m) + beta,
+    lambda b, beta, m, s: beta + s * b - s * m,
+    lambda b, beta, m, s: torch.addcmul(beta, s, b - m),
+]
+
+
+def fold_from(scale, weights, biases):
+    def folded(w, b, g, beta, m, v, e):
+        s = scale(g, v, e)
+        return weights(w, s), biases(b, beta, m, s)
+
+    return folded
+
+
+def then(answer, *changes):
+    """An answer, and what is done to its result: a change is a function of the result and of what was given."""
+
+    def changed(*given):
+        got = answer(*given)
+        for change in changes:
+            got = change(got, *given)
+        return got
+
+    return changed
+
+
+def cached(answer):
+    """Keeps what it computed, and gives it back for anything of the same shapes."""
+    known = {}
+
+    def from_memory(*given):
+        key = tuple(tuple(each.shape) for each in given)
+        if key not in known or any(each.requires_grad for each in given):
+            known[key] = answer(*given)
+        return known[key]
+
+    return from_memory
+
+
+SOME_HEADS = [head_from(*parts) for parts in list(product(FLAT, HEADS))[::5]]
+SOME_UNEXPLAINED = [unexplained_from(*parts) for parts in list(product(MISSED, VARIED, QUOTIENTS))[::10]]
+SOME_FOLDS = [fold_from(*parts) for parts in list(product(SCALES, WEIGHTS, BIASES))[::17]]
+
+COST_CHANGES = [
+    (lambda got, *sizes: got[::-1], "multiply-adds first"),
+    (lambda got, *sizes: sum(got), "return two numbers"),
+    (lambda got, *sizes: got[0], "return two numbers"),
+    (lambda got, *sizes: (*got, 0), "return two numbers"),
+    (lambda got, C, D, k, h, w: (got[0] - D, got[1]), "forgot the biases"),
+    (lambda got, C, D, k, h, w: (got[0] - D + C, got[1]), "one bias per input channel"),
+    (lambda got, C, D, k, h, w: (got[0] - D + 1, got[1]), "one bias in all"),
+    (lambda got, C, D, k, h, w: (got[0], got[1] / (h * w)), "did not count the positions"),
+    (lambda got, C, D, k, h, w: (got[0], got[1] * 2), "one of each"),
+    (lambda got, C, D, k, h, w: (got[0], got[1] / D), "one output channel only"),
+    (lambda got, C, D, k, h, w: (got[0], got[1] / C), "all input channels"),
+    (lambda got, C, D, k, h, w: (got[0], got[1] / k), "k·k"),
+    (lambda got, C, D, k, h, w: (got[0], (D * C * 9) * h * w), "1 × 1 convolution"),
+    (lambda got, *sizes: None, "forget `return`"),
+]
+HEAD_CHANGES = [
+    (lambda got, f, w, b: got - b[:, None, None], "forgot the bias"),
+    (lambda got, f, w, b: got - 2 * b[:, None, None], "is subtracted"),
+    (lambda got, f, w, b: got.flatten(2), "is flat"),
+    (lambda got, f, w, b: got.movedim(1, -1), "channels come last"),
+    (lambda got, f, w, b: got.relu(), "no ReLU"),
+    (lambda got, f, w, b: got.squeeze(), "dimension of the batch is gone"),
+    (lambda got, f, w, b: (f.zero_(), got)[1], "the features in place"),
+    (lambda got, f, w, b: (w.zero_(), got)[1], "the weight in place"),
+    (lambda got, f, w, b: (b.zero_(), got)[1], "the bias in place"),
+    (lambda got, f, w, b: got.detach(), "no gradient flows"),
+    (lambda got, f, w, b: got[:1], "should have the shape"),
+    (lambda got, f, w, b: 0 * got, "all zeros"),
+    (lambda got, f, w, b: got * torch.nan, "NaN"),
+    (lambda got, f, w, b: got.double(), "float64"),
+    (lambda got, f, w, b: got.tolist(), "should be a tensor"),
+    (lambda got, f, w, b: None, "forget `return`"),
+]
+UNEXPLAINED_CHANGES = [
+    (lambda got, p, t: 1 - got, "the explained variance"),
+    (lambda got, p, t: got / t.numel(), "a mean by a sum"),
+    (lambda got, p, t: got * t.numel(), "a sum by a mean"),
+    (lambda got, p, t: got.sqrt(), "took the root"),
+    (lambda got, p, t: got.clamp(0, 1), "cut the result off at 1"),
+    (lambda got, p, t: got.clamp(max=1), "cut the result off at 1"),
+    (lambda got, p, t: torch.minimum(got, torch.ones(())), "cut the result off at 1"),
+    (lambda got, p, t: got.sqrt() ** 2, "the gradient is NaN"),
+    (lambda got, p, t: got.expand(3), "one number"),
+    (lambda got, p, t: (p.zero_(), got)[1], "the prediction in place"),
+    (lambda got, p, t: (t.zero_(), got)[1], "the target in place"),
+    (lambda got, p, t: got.item(), "no gradient flows"),
+    (lambda got, p, t: got.detach(), "no gradient flows"),
+    (lambda got, p, t: 0 * got, "should be"),
+    (lambda got, p, t: got * torch.nan, "should be"),
+    (lambda got, p, t: got / 2, "should be"),
+    (lambda got, p, t: None, "forget `return`"),
+]
+
+
+def fold_that_changes(place):
+    def changed(*given):
+        got = fold(*given)
+        given[place].mul_(2)
+        return got
+
+    return changed
+
+
+FOLD_CHANGES = [
+    (lambda got, *given: got[0], "return two tensors"),
+    (lambda got, *given: got[::-1], "the weight should have the shape"),
+    (lambda got, *given: (given[0].clone(), got[1]), "the weight is as it was"),
+    (lambda got, *given: (got[0], given[1].clone()), "the bias is as it was"),
+    (lambda got, w, b, g, beta, *rest: (got[0], got[1] - beta), "forgot to add β"),
+    (lambda got, w, b, g, beta, *rest: (got[0], got[1] - 2 * beta), "sign of β"),
+    (lambda got, *given: (0 * got[0], got[1]), "the weight is all zeros"),
+    (lambda got, *given: (got[0], 0 * got[1]), "the bias is all zeros"),
+    (lambda got, *given: (got[0] * torch.nan, got[1]), "NaN"),
+    (lambda got, *given: (got[0], got[1][None]), "should have the shape"),
+    (lambda got, *given: (got[0].double(), got[1]), "float64"),
+    (lambda got, *given: (got[0][:, :, :3, :3], got[1]), "should have the shape"),
+    (lambda got, *given: tuple(part.detach().numpy() for part in got), "should be a tensor"),
+    (lambda got, *given: None, "forget `return`"),
+]
+
+
+def fold_of_3_by_3(w, b, g, beta, m, v, e):
+    folded = w.new_zeros(w.shape[0], w.shape[1], 3, 3)
+    for row in range(3):
+        for column in range(3):
+            folded[:, :, row, column] = w[:, :, row % w.shape[2], column % w.shape[3]] * scale_of(g, v, e)[:, None]
+    return folded, fold(w, b, g, beta, m, v, e)[1]
+
+
 RIGHT = {
-    "convolution_cost": [cost(right_parameters, right_products), cost_of_a_real_layer],
-    "apply_head": [head, head_by_matrix, head_by_loops, head_into(lambda features, shape: features.new_zeros(shape))],
-    "unexplained_variance": [unexplained, unexplained_by_rows],
-    "fold_batch_norm": [fold, fold_by_torch],
+    "convolution_cost": [
+        cost(right_parameters, right_products),
+        cost_of_a_real_layer,
+        *[cost(*parts) for parts in product(PARAMETERS, PRODUCTS)],
+    ],
+    "apply_head": [
+        head,
+        head_by_matrix,
+        head_by_loops,
+        head_into(lambda features, shape: features.new_zeros(shape)),
+        head_into(lambda features, shape: torch.zeros(shape)),
+        *[head_from(*parts) for parts in product(FLAT, HEADS)],
+    ],
+    "unexplained_variance": [
+        unexplained,
+        unexplained_by_rows,
+        *[unexplained_from(*parts) for parts in product(MISSED, VARIED, QUOTIENTS)],
+    ],
+    "fold_batch_norm": [fold, fold_by_torch, *[fold_from(*parts) for parts in product(SCALES, WEIGHTS, BIASES)]],
 }
 
 WRONG = {
@@ -190,6 +414,11 @@ WRONG = {
         (lambda *sizes: (0, 0), "should be 222"),
         (lambda *sizes: (222, float("nan")), "should be 7560"),
         (lambda *sizes: None, "forget `return`"),
+        *[
+            (then(cost(*parts), change), sentence)
+            for parts in list(product(PARAMETERS, PRODUCTS))[::7]
+            for change, sentence in COST_CHANGES
+        ],
     ],
     "apply_head": [
         (lambda f, w, b: head(f, w, None), "forgot the bias"),
@@ -205,11 +434,12 @@ WRONG = {
         (head_in_place, "in place"),
         (lambda f, w, b: head(f, w.detach(), b), "does not reach all inputs"),
         (lambda f, w, b: head(f, w, b).detach(), "no gradient flows"),
-        (head_into(lambda features, shape: torch.zeros(shape)), "on the device of the features"),
         (lambda f, w, b: head(f, w, b)[:1], "should have the shape"),
         (lambda f, w, b: torch.zeros_like(head(f, w, b)), "all zeros"),
         (lambda f, w, b: head(f, w, b) * torch.nan, "NaN"),
         (lambda f, w, b: None, "forget `return`"),
+        *[(cached(answer), "the old result") for answer in SOME_HEADS],
+        *[(then(answer, change), sentence) for answer in SOME_HEADS for change, sentence in HEAD_CHANGES],
     ],
     "unexplained_variance": [
         (lambda p, t: 1 - unexplained(p, t), "the explained variance"),
@@ -233,6 +463,8 @@ WRONG = {
         (lambda p, t: torch.zeros(()), "should be"),
         (lambda p, t: torch.tensor(torch.nan), "should be"),
         (lambda p, t: None, "forget `return`"),
+        *[(cached(answer), "knows only the means should be 1") for answer in SOME_UNEXPLAINED],
+        *[(then(answer, change), sentence) for answer in SOME_UNEXPLAINED for change, sentence in UNEXPLAINED_CHANGES],
     ],
     "fold_batch_norm": [
         (lambda w, b, *rest: (w.clone(), b.clone()), "the weight is as it was"),
@@ -265,5 +497,11 @@ WRONG = {
         (lambda *arguments: (fold(*arguments)[0], fold(*arguments)[1] * torch.nan), "NaN"),
         (lambda *arguments: (fold(*arguments)[0], fold(*arguments)[1][None]), "should have the shape"),
         (lambda *arguments: None, "forget `return`"),
+        (fold_of_3_by_3, "windows of 1 × 1"),
+        *[
+            (fold_that_changes(place), f"the {name} in place")
+            for place, name in enumerate(("weight", "bias", "gamma", "beta", "mean", "var"))
+        ],
+        *[(then(answer, change), sentence) for answer in SOME_FOLDS for change, sentence in FOLD_CHANGES],
     ],
 }

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from .core import Answer, Mistake, by_hand, exercise, expect, expect_gradient, random
+from .core import Answer, Mistake, by_hand, exercise, expect, expect_gradient, import_optimizers, random
 
 # What torch says when a loop goes wrong, and what it means here.
 LOOP_ERRORS = {
@@ -245,7 +245,7 @@ def _gradient_mistakes(features: Tensor, target: Tensor) -> dict[str, Tensor]:
     }
 
 
-@exercise(reference=_reconstruct, library=("optimize",), used="the rest of this lesson")
+@exercise(reference=_reconstruct, library=("optimize",), used="the rest of this lesson", prepare=import_optimizers)
 def reconstruct(answer: Answer) -> None:
     """`steps` steps of Adam with learning rate `rate` on a copy of `start`, lowering objective(image); the image."""
     start, goal = random(1, 3, 4, 5), random(1, 3, 4, 5, seed=1)

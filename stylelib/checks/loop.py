@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .core import Answer, Mistake, exercise, expect, expect_gradient, random
+from .core import Answer, Mistake, exercise, expect, expect_gradient, import_optimizers, random
 
 Objective = Callable[[Tensor], dict[str, Tensor]]
 
@@ -16,6 +16,7 @@ NOT_ASKED = (
     "the objective was given an image that asks for no gradient. Ask with requires_grad_() on the copy, and hand just "
     "this copy to the objective."
 )
+OLD_RESULT = "for another image of the same shape your function gave the old result. Compute it anew in each call."
 # What Python and torch say when a loop goes wrong, and what it means here.
 LOOP_ERRORS = {
     "'dict' object has no attribute": (
@@ -90,8 +91,9 @@ def _optimize_lbfgs(image: Tensor, objective: Objective, steps: int) -> Tensor:
 def _best_image(steps: Iterable) -> Tensor | None:
     lowest, image = math.inf, None
     for step in steps:
-        if step.losses["total"] < lowest:  # false for NaN, and for infinity
-            lowest, image = step.losses["total"], step.image
+        total = step.losses["total"]
+        if math.isfinite(total) and total < lowest:
+            lowest, image = total, step.image
     return image
 
 
@@ -102,13 +104,10 @@ def _coarse_sizes(size: int, smallest: int) -> list[int]:
 @exercise(reference=_total_loss, used="the rest of this lesson")
 def total_loss(answer: Answer) -> None:
     """Σ weights[name] · losses[name], over the names that are in both: two dicts → a scalar tensor."""
-    losses = {"content": 0.3, "style": 0.7, "variation": 0.11, "memory": 1.9}
+    losses = {"content": 0.3137, "style": 0.7291, "variation": 0.1173, "memory": 1.9419}
     losses = {name: torch.tensor(value, requires_grad=True) for name, value in losses.items()}
-    weights = {"content": 1.0, "style": 16.0, "variation": 4.0}
-    before = dict(losses), dict(weights)
+    weights = {"content": 0.75, "style": 16.5, "variation": 4.25}
     got = _keys_explained(answer, losses, weights)
-    if (losses, weights) != before:
-        raise Mistake("you changed one of the dictionaries. Leave both as they are.")
     _expect_no_number(got)
     expect(got, _total_loss(losses, weights), _total_mistakes(losses, weights), "the total")
     expect_gradient(got, *(losses[name] for name in weights))
@@ -119,6 +118,9 @@ def total_loss(answer: Answer) -> None:
         ).sum()
     }
     expect(answer(reordered, weights), _total_loss(losses, weights), by_order, "the total of losses in another order")
+    halves = {name: (loss / 2).detach().requires_grad_() for name, loss in losses.items()}
+    old = {"for other losses your function gave the old total. Compute it anew in each call.": got.detach()}
+    expect(answer(halves, weights), _total_loss(halves, weights), old, "the total of losses half as large")
     texture = {name: losses[name] for name in ("style", "variation")}  # no content, but a weight for it
     expect(_keys_explained(answer, texture, weights), _total_loss(texture, weights), what="the total of two losses")
 
@@ -130,13 +132,22 @@ def _keys_explained(answer: Answer, losses: dict[str, Tensor], weights: dict[str
         raise Mistake(
             f"{error} is in one of the dictionaries only. Count the names that are in both: `if name in weights`."
         ) from None
+    except RuntimeError as error:
+        if "in-place operation" in str(error) or "changed size during iteration" in str(error):
+            raise Mistake("you changed one of the dictionaries, or a loss in it. Leave both as they are.") from None
+        raise
 
 
 def _total_mistakes(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> dict[str, Tensor]:
     weighted = [weights[name] * losses[name].detach() for name in weights]
     right = sum(weighted)
     plain = [loss.detach() for loss in losses.values()]
+    whole = sum(int(weight) * losses[name].detach() for name, weight in weights.items())
+    nearest = sum(round(weight) * losses[name].detach() for name, weight in weights.items())
     return {
+        "you made whole numbers of the weights. Leave out int().": whole,
+        "you rounded the weights. Leave out round().": nearest,
+        "you rounded the total. Leave it as it is.": right.round(),
         "you did not use the weights. Multiply each loss with its weight.": sum(plain[:3]),
         "you did not use the weights, and you counted a loss that has none.": sum(plain),
         "you counted a loss that has no weight. Without a weight it does not count.": right + plain[3],
@@ -161,12 +172,20 @@ def total_variation(answer: Answer) -> None:
     """mean (x[i, j+1] − x[i, j])² + mean (x[i+1, j] − x[i, j])²: image (1, 3, H, W) → a scalar tensor."""
     for shape in ((1, 3, 4, 7), (1, 3, 5, 2)):
         image = random(*shape)
-        got = _untouched(answer, image)
+        got = answer(image)
         _expect_no_number(got)
         expect(got, _total_variation(image), _variation_mistakes(image), "the variation")
+    other = random(1, 3, 5, 2, seed=7)
+    expect(answer(other), _total_variation(other), {OLD_RESULT: got}, "the variation of another image")
     expect(answer(torch.full((1, 3, 4, 5), 0.5)), 0.0, what="the variation of a picture of one single color")
     leaf = random(1, 3, 4, 5).requires_grad_()
     expect_gradient(answer(leaf), leaf)
+    flat = torch.full((1, 3, 4, 5), 0.5).requires_grad_()
+    (slope,) = torch.autograd.grad(answer(flat), flat)
+    if slope.isnan().any():
+        raise Mistake(
+            "for a picture of one single color the gradient is NaN: a root has an infinite slope at 0. Leave it out."
+        )
 
 
 def _variation_mistakes(image: Tensor) -> dict[str, Tensor]:
@@ -210,14 +229,16 @@ def _variation_mistakes(image: Tensor) -> dict[str, Tensor]:
 class _Bowl:
     """A cheap objective, shaped as `stylelib.Objective`: it has a network, and the network could be trained.
 
-    Its lowest point lies outside [0, 1] in many pixels, so that a clamp shows.
+    Its lowest point lies outside [0, 1] in many pixels, so that a clamp shows. `scale` and `height` make totals small
+    or hardly changing, as at the end of a long run.
     """
 
-    def __init__(self, start: Tensor, seed: int):
+    def __init__(self, start: Tensor, seed: int, scale: float = 1.0, height: float = 0.0):
         self.backbone = nn.Conv2d(3, 3, 1, groups=3, bias=False)
         nn.init.ones_(self.backbone.weight)
         self.device = start.device
         self.calls, self.asked = 0, False
+        self._scale, self._height = scale, height
         self._goal = random(*start.shape, seed=seed)
         self._steepness = torch.linspace(0.5, 4, start.numel()).reshape(start.shape)
 
@@ -226,23 +247,60 @@ class _Bowl:
         self.asked = self.asked or image.requires_grad
         content = (self._steepness * (self.backbone(image) - self._goal).square()).sum()
         style = (self.backbone(image) + 0.5).square().sum().sqrt()
-        return {"content": content, "style": style, "total": content + 2 * style}
+        return {"content": content, "style": style, "total": self._scale * (content + 2 * style) + self._height}
 
 
 def _total(losses: dict[str, Tensor]) -> Tensor:
     return losses["total"]
 
 
-@exercise(reference=_optimize_adam, library=("optimize",))
+class _Tempting(NamedTuple):
+    """An objective that tempts a loop to end early, though it was told how many steps to take."""
+
+    when: str
+    scale: float
+    height: float
+    rate: float
+
+
+TEMPTING = (
+    _Tempting("when the total is tiny", scale=1e-6, height=0.0, rate=0.05),
+    _Tempting("when the total hardly changes", scale=1.0, height=1e5, rate=0.05),
+    _Tempting("when the total rises now and then", scale=1.0, height=0.0, rate=1.5),
+)
+
+
+def _expect_evaluations(calls: int, steps: int, advice: str) -> None:
+    """One step is one evaluation. A single step more or less is named by what it does to the image."""
+    if calls > steps + 1:
+        raise Mistake(
+            f"for steps={steps} the objective was evaluated {calls} times. One step is one evaluation. {advice}"
+        )
+    if 1 < calls < steps - 1:
+        raise Mistake(
+            f"your loop ended after {calls} of {steps} evaluations. It runs exactly `steps` times, whatever the total "
+            "does."
+        )
+
+
+@exercise(reference=_optimize_adam, library=("optimize",), prepare=import_optimizers)
 def optimize_adam(answer: Answer) -> None:
     """`steps` steps of Adam with learning rate `rate` on a copy of `image`, lowering objective(image)["total"]."""
     for shape, steps, rate in (((1, 3, 4, 5), 6, 0.2), ((1, 3, 6, 4), 15, 0.03)):
         start = random(*shape).sigmoid()
         objective = _Bowl(start, seed=steps)
         got = _optimized(lambda image: answer(image, objective, steps, rate), start, objective)  # noqa: B023
+        _expect_evaluations(objective.calls, steps, "Call the objective once in each round.")
         right = _optimize_adam(start, _Bowl(start, seed=steps), steps, rate)
         expect(got, right, _adam_mistakes(start, right, steps, rate), "the image")
         _expect_detached(got)
+    for case in TEMPTING:
+        start = random(1, 3, 4, 5, seed=2).sigmoid()
+        objective = _Bowl(start, seed=3, scale=case.scale, height=case.height)
+        got = _optimized(lambda image: answer(image, objective, 9, case.rate), start, objective)  # noqa: B023
+        _expect_evaluations(objective.calls, 9, "Call the objective once in each round.")
+        right = _optimize_adam(start, _Bowl(start, seed=3, scale=case.scale, height=case.height), 9, case.rate)
+        expect(got, right, what=f"the image {case.when}")
 
 
 def _adam_mistakes(start: Tensor, right: Tensor, steps: int, rate: float) -> dict[str, Tensor]:
@@ -299,21 +357,42 @@ def _wrong_adam(
     return pixels.detach()
 
 
-@exercise(reference=_optimize_lbfgs, library=("optimize",), used="the rest of this lesson")
+@exercise(
+    reference=_optimize_lbfgs,
+    library=("optimize",),
+    used="the rest of this lesson",
+    prepare=import_optimizers,
+)
 def optimize_lbfgs(answer: Answer) -> None:
     """`steps` steps of L-BFGS on a copy of `image`, one evaluation each, lowering objective(image)["total"]."""
     for shape, steps in (((1, 3, 4, 5), 6), ((1, 3, 6, 4), 9)):
         start = random(*shape).sigmoid()
         objective = _Bowl(start, seed=steps)
         got = _optimized(lambda image: answer(image, objective, steps), start, objective)  # noqa: B023
-        if objective.calls > steps + 1:
-            raise Mistake(
-                f"for steps={steps} the objective was evaluated {objective.calls} times. One step is one evaluation: "
-                "give L-BFGS max_iter=1, and no line search."
-            )
+        _expect_evaluations(objective.calls, steps, "Give L-BFGS max_iter=1, and no line search.")
         right = _optimize_lbfgs(start, _Bowl(start, seed=steps), steps)
         expect(got, right, _lbfgs_mistakes(start, right, steps), "the image")
         _expect_detached(got)
+    _expect_no_tolerance(answer)
+
+
+def _expect_no_tolerance(answer: Answer) -> None:
+    """torch's default tolerances end a run, without a word, when losses are small. Zeros let it reach the bottom."""
+    start, goal = random(1, 3, 4, 5).sigmoid(), random(1, 3, 4, 5, seed=1)
+    steepness = 1e-4 * torch.linspace(0.5, 4, goal.numel()).reshape(goal.shape)
+    calls = []
+
+    def objective(image: Tensor) -> dict[str, Tensor]:
+        calls.append(image)
+        return {"total": (steepness * (image - goal).square()).sum()}
+
+    got = answer(start, objective, 30)
+    _expect_evaluations(len(calls), 30, "Give L-BFGS max_iter=1, and no line search.")
+    if (got - goal).abs().max() > 5e-5:
+        raise Mistake(
+            "where losses are small, your L-BFGS stops moving early. Its tolerances do that, without a word: set them "
+            "to zero, as in the cell above, tolerance_grad=0 and tolerance_change=0."
+        )
 
 
 def _lbfgs_mistakes(start: Tensor, right: Tensor, steps: int) -> dict[str, Tensor]:
@@ -378,9 +457,7 @@ def _optimized(loop: Callable[[Tensor], object], start: Tensor, objective: _Bowl
     """What a learner's loop returns, or a `Mistake` if it changed what it must not change."""
     weight = objective.backbone.weight.detach().clone()
     with _loop_errors_explained():
-        got = _untouched(loop, start)
-    if start.requires_grad:
-        raise Mistake("you changed the start: it asks for gradients now. Work on a copy: image.clone().")
+        got = loop(start)
     if not torch.equal(objective.backbone.weight, weight):
         raise Mistake(
             "your optimizer changes the weights of the network. The network stays as it is; the pixels change: hand "
@@ -423,47 +500,113 @@ def _run(totals: Iterable[float]) -> list[_Step]:
     ]
 
 
+class _Walk(NamedTuple):
+    """The totals of a run, which step is best, and what it means when another one (or none) is returned."""
+
+    when: str
+    totals: tuple[float, ...]
+    best: int
+    mistakes: dict[int | None, str]
+
+
+NAN_LAST = "NaN won: a comparison with NaN is always false, so `not total >= lowest` lets it in."
+STARTS_LOW = "totals as large as these were left out. Begin with lowest = math.inf, or with the first finite total."
+FIRST_COUNTS = "the first step counts, too. Does your loop begin with the second?"
+LEFT_OUT = "a total of 0, or below, was left out. It is finite, and low is good."
+WALKS = (
+    _Walk(
+        "",
+        (5.0, 7.0, 1.0, 3.0),
+        2,
+        {
+            3: "you returned the last image. The last one is not always the best: look at the totals.",
+            1: "you returned the image with the highest total. Low is good.",
+            0: "you returned the first image. Does `return` stand inside the loop?",
+        },
+    ),
+    _Walk(
+        " when the first step is the best",
+        (1.0, 3.0, 2.0),
+        0,
+        {2: FIRST_COUNTS},
+    ),
+    _Walk(
+        " when the first total is NaN",
+        (math.nan, 4.0, 2.0, 3.0),
+        2,
+        {
+            0: "NaN won. Compared with NaN, every number is neither smaller nor larger, so it stays where min() or "
+            "sorted() meets it first. Skip it: math.isfinite(total).",
+            None: "your loop ends at the first total that is not finite. Skip that step, and go on with the next.",
+        },
+    ),
+    _Walk(
+        " when a later total is NaN",
+        (4.0, 2.0, math.nan, 3.0, math.nan),
+        1,
+        {4: NAN_LAST, 3: "after a NaN your function loses its way: 3 is not lower than 2, the lowest before it."},
+    ),
+    _Walk(
+        " when the best comes after a NaN",
+        (4.0, 2.0, math.nan, 1.0, 3.0),
+        3,
+        {1: "your loop ends at the first total that is not finite. Skip that step, and go on with the next."},
+    ),
+    _Walk(
+        " when one total is −∞",
+        (4.0, -math.inf, 2.0, 3.0),
+        2,
+        {1: "−∞ won. It is smaller than every number, but it is not finite: ask math.isfinite(total)."},
+    ),
+    _Walk(
+        " when one total is ∞",
+        (math.inf, 4.0, 2.0),
+        2,
+        {0: "∞ won. It is not finite.", None: STARTS_LOW},
+    ),
+    _Walk(" when all totals are large", (7e8, 9e8, 5e8, 6e8), 2, {None: STARTS_LOW}),
+    _Walk(" when a total is 0", (3.0, 0.0, 2.0), 1, {2: LEFT_OUT, 0: LEFT_OUT}),
+    _Walk(" when a total is below 0", (3.0, 0.0, -2.0, 1.0), 2, {1: LEFT_OUT, 3: LEFT_OUT, 0: LEFT_OUT}),
+    _Walk(" when there is one step only", (3.0,), 0, {None: "a single step is the best there is."}),
+)
+
+
 @exercise(reference=_best_image, used="the rest of this lesson")
 def best_image(answer: Answer) -> None:
     """The image of the step with the lowest finite total, or None: iterable of steps (.losses, .image) → image."""
-    steps = _run([5.0, 7.0, 1.0, 3.0])
-    expect(_image(answer, steps), steps[2].image, _best_mistakes(steps), "the image")
-    nan = math.nan
-    poisoned = _run([nan, 4.0, 2.0, 3.0])
-    expect(
-        _image(answer, poisoned),
-        poisoned[2].image,
-        {
-            "NaN won. Compared with NaN, every number is neither smaller nor larger, so it stays where min() or "
-            "sorted() meets it first. Skip it: math.isfinite(total).": poisoned[0].image,
-        },
-        "the image when the first total is NaN",
-    )
-    later = _run([4.0, 2.0, nan, 3.0, nan])
-    taken = {
-        "NaN won: a comparison with NaN is always false, so `not total >= lowest` lets it in.": later[4].image,
-        "after a NaN your function loses its way: 3 is not lower than 2, the lowest before it.": later[3].image,
-    }
-    expect(_image(answer, later), later[1].image, taken, "the image when a later total is NaN")
+    for walk in WALKS:
+        steps = _run(walk.totals)
+        got = _image(answer, steps)
+        if got is None and None in walk.mistakes:
+            raise Mistake(walk.mistakes[None])
+        for index, step in enumerate(steps):
+            if index in walk.mistakes and isinstance(got, Tensor) and torch.equal(got, step.image):
+                raise Mistake(walk.mistakes[index])
+        right = steps[walk.best].image
+        clamped = {"you clamped the image. Return it as it is.": right.clamp(0, 1)}
+        expect(got, right, clamped, f"the image{walk.when}")
+    steps = _run(WALKS[0].totals)
     once = "the image from a generator, whose steps can be gone through only once"
     expect(_image(answer, iter(steps)), steps[2].image, what=once)
-    if _image(answer, _run([nan, math.inf])) is not None:
-        raise Mistake("where no total is finite, there is no best image: return None.")
-
-
-def _best_mistakes(steps: list[_Step]) -> dict[str, Tensor]:
-    return {
-        "you returned the last image. The last one is not always the best: look at the totals.": steps[3].image,
-        "you returned the image with the highest total. Low is good.": steps[1].image,
-        "you returned the first image. Does `return` stand inside the loop?": steps[0].image,
-    }
+    for totals in ((math.nan, math.inf), (-math.inf,), ()):
+        if _image(answer, iter(_run(totals))) is not None:
+            raise Mistake("where no total is finite, there is no best image: return None.")
 
 
 def _image(answer: Answer, steps: Iterable[_Step]) -> object:
-    got = answer(steps)
+    """What the answer returns, or a `Mistake` where it is no image at all."""
+    given = list(steps)
+    try:
+        got = answer(given if isinstance(steps, list) else iter(given))
+    except (ValueError, IndexError, StopIteration, UnboundLocalError) as error:
+        if any(math.isfinite(step.losses["total"]) for step in given):
+            raise
+        raise Mistake(
+            f"where no total is finite, your function stops with {type(error).__name__}. Return None there."
+        ) from None
     if isinstance(got, _Step):
         raise Mistake("you returned the step. Return its image: step.image.")
-    if isinstance(got, int | float):
+    if isinstance(got, int | float) and not isinstance(got, bool):
         raise Mistake("you returned a number. Return the image that belongs to the lowest total.")
     return got
 
@@ -471,41 +614,47 @@ def _image(answer: Answer, steps: Iterable[_Step]) -> object:
 @exercise(reference=_coarse_sizes, library=("scales",), used="the rest of this lesson")
 def coarse_sizes(answer: Answer) -> None:
     """[size // 4, size // 2, size], without those of the first two that are below `smallest`."""
-    for size, smallest in ((512, 100), (510, 100), (320, 160), (100, 128)):
-        got = answer(size, smallest)
-        got = list(got) if isinstance(got, tuple | range) else got
+    for size, smallest in ((512, 100), (510, 100), (320, 160), (100, 128), (1024, 100), (2052, 3), (60, 30)):
+        got = _sizes(answer(size, smallest))
         expect(got, _coarse_sizes(size, smallest), _size_mistakes(size, smallest), f"coarse_sizes({size}, {smallest})")
+
+
+def _sizes(got: object) -> object:
+    """A list of int from a tuple, a range, an array or a tensor; or a `Mistake` for what is no list at all."""
+    if isinstance(got, set | dict):
+        raise Mistake(f"return a list. Yours is a {type(got).__name__}: write list(…) around it.")
+    if got is None or not isinstance(got, Iterable):
+        return got
+    got = [size.item() if hasattr(size, "item") else size for size in got]
+    if any(isinstance(size, float) for size in got):
+        raise Mistake("sizes are whole numbers of pixels. Divide with //, which leaves no fraction.")
+    return got
 
 
 def _size_mistakes(size: int, smallest: int) -> dict[str, list]:
     right = _coarse_sizes(size, smallest)
     every = [size // 4, size // 2, size]
+    halved = [size // 2**power for power in range(12, -1, -1)]
+    below_dropped = [smaller for smaller in every if smaller >= smallest]
     wrong = {
         "the order is reversed: go from coarse to fine, the smallest size first.": right[::-1],
-        "the full size always belongs to the list, even if it is below `smallest`.": (
-            [smaller for smaller in every if smaller >= smallest]
-        ),
+        "the full size always belongs to the list, even if it is below `smallest`.": below_dropped,
         "the full size itself is missing at the end.": right[:-1],
         "sizes below `smallest` are to be left out.": every,
+        "only a quarter and half of the size belong to the list, besides itself. You go on to an eighth and below.": (
+            [smaller for smaller in halved[:-1] if smaller >= smallest] + [size]
+        ),
         "a size that equals `smallest` is not too small: compare with >=.": (
             [smaller for smaller in every[:2] if smaller > smallest] + [size]
         ),
-        "sizes are whole numbers of pixels. Divide with //.": (
-            [smaller for smaller in (size / 4, size / 2) if smaller >= smallest] + [size]
+        "a size is rounded up. Divide with //, which leaves the fraction off.": (
+            [smaller for smaller in (-(-size // 4), -(-size // 2)) if smaller >= smallest] + [size]
         ),
         "the quarter is missing.": [smaller for smaller in (size // 2,) if smaller >= smallest] + [size],
         "the half is missing.": [smaller for smaller in (size // 4,) if smaller >= smallest] + [size],
+        "a size stands in the list twice.": [*right, size],
     }
     return {sentence: sizes for sentence, sizes in wrong.items() if sizes != right}
-
-
-def _untouched(answer: Answer, image: Tensor) -> object:
-    """What the answer returns, or a `Mistake` if it changed the image it was given."""
-    before = image.detach().clone()
-    got = answer(image)
-    if not torch.equal(image, before):
-        raise Mistake("you changed the image you were given, in place. Leave it as it is: work on image.clone().")
-    return got
 
 
 def _expect_no_number(got: object) -> None:
