@@ -236,3 +236,26 @@ def _jpeg(image: Tensor, width: int) -> bytes:
     file = io.BytesIO()
     to_picture(image).save(file, format="jpeg", quality=85)
     return file.getvalue()
+
+
+HATCHES = ("", "//", "..", "xx")
+
+
+def bars(groups: Mapping[str, Mapping[str, float]], ylabel: str) -> Figure:
+    """Bars side by side for each label, one of each group, told apart by hatching as well as by color.
+
+    Args:
+        groups: name of a group → label → height, at most four; all groups have the same labels.
+        ylabel: what the vertical axis says.
+    """
+    figure = Figure(figsize=(7.5, 3.1), layout="constrained")
+    axis = figure.subplots()
+    width = 0.8 / len(groups)
+    for index, ((name, heights), hatch) in enumerate(zip(groups.items(), HATCHES[: len(groups)], strict=True)):
+        places = [place + (index - (len(groups) - 1) / 2) * width for place in range(len(heights))]
+        axis.bar(places, heights.values(), 0.95 * width, hatch=hatch, edgecolor="white", label=name)
+    axis.set_xticks(range(len(heights)), heights)
+    axis.set_ylabel(ylabel)
+    axis.grid(axis="y", alpha=0.3)
+    legend_beside(axis)
+    return figure

@@ -411,3 +411,18 @@ def test_the_preview_reads_the_same_in_every_run():
     """Stored outputs are compared; a widget's usual text has a number in it that changes."""
     assert repr(plots.LivePreview()) == repr(plots.LivePreview())
     assert "0x" not in repr(plots.LivePreview())
+
+
+# --- bars ---
+
+
+def test_bars_stand_side_by_side_and_differ_in_their_hatching():
+    figure = plots.bars({"a": {"x": 1.0, "y": 2.0}, "b": {"x": 3.0, "y": 4.0}}, ylabel="height")
+    (axis,) = figure.axes
+    boxes = sorted((bar.get_x(), bar.get_width(), bar.get_height(), bar.get_hatch()) for bar in axis.patches)
+    assert [height for _, _, height, _ in boxes] == [1, 3, 2, 4]
+    assert all(left[0] + left[1] <= right[0] + 1e-9 for left, right in pairwise(boxes))
+    assert boxes[0][3] != boxes[1][3]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["x", "y"]
+    with pytest.raises(ValueError):
+        plots.bars({str(k): {"x": 1.0} for k in range(5)}, ylabel="more than can be told apart")
