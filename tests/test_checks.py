@@ -60,7 +60,9 @@ def test_calling_the_reference_is_no_answer(name, capsys, monkeypatch):
         return exercise.reference(*arguments)
 
     exercise(borrowed)
-    assert "Write your own" in capsys.readouterr().out and not any(borrowed is passed for passed in exercise.passed)
+    assert "library's own function" in capsys.readouterr().out and not any(
+        borrowed is passed for passed in exercise.passed
+    )
     monkeypatch.setenv("STYLELIB_STRICT", "1")
     with pytest.raises(Mistake, match="that is the library's"):
         exercise(borrowed)
@@ -182,7 +184,7 @@ def test_a_called_function_is_no_function(doubling):
 
 WRONG = {
     "nothing": (lambda x: None, "the double is None. Did you forget `return`?"),
-    "array": (lambda x: x.numpy() * 2, "the double is a NumPy array. Make a tensor of it"),
+    "array": (lambda x: x.numpy() * 2, "should be a tensor, but it is a NumPy array. Make one of it"),
     "list": (lambda x: [1, 2], "the double should be a tensor, but it is a list."),
     "shape": (lambda x: 2 * x.T, "should have the shape (2, 3), but it has (3, 2)."),
     "one number": (lambda x: 2 * x.sum(), "should have the shape (2, 3), but it has ()."),
@@ -373,6 +375,20 @@ def test_an_endless_loop_is_stopped_and_ends(doubling, monkeypatch):
     with pytest.raises(Mistake, match="ran for more than 0.3 seconds and was stopped"):
         doubling(endless)
     assert all(wait_for(thread) for thread in set(threading.enumerate()) - before)
+
+
+def test_time_for_an_import_is_not_the_answers_time(doubling, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(core, "SECONDS", 0.3)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(1)")
+
+    def my_doubled(numbers):
+        import slow_to_import
+
+        return 2 * numbers if slow_to_import else None
+
+    doubling(my_doubled)
+    assert "✓ doubled: right." in capsys.readouterr().out
 
 
 def test_interrupting_the_kernel_stops_the_answer_too(doubling, monkeypatch):
@@ -709,23 +725,19 @@ def test_from_one_notebook_to_the_next(tmp_path):
     name = "squared_distance"
     body = "    print('hello')\n    return (features - target).square().sum()"
     answer = f"def my_answer(features: Tensor, target: Tensor):\n{body}"
+    timed = "%%time\ndef my_timed(features, target):\n    return ((features - target) ** 2).sum()"
     first = run_in_a_new_kernel(
         tmp_path,
         "from torch import Tensor\nfrom stylelib import checks",
         answer,
         f"checks.{name}(my_answer)",
         "checks.keep(my_answer)",
-    )
-    assert "hello" in first[2] and "✓ squared_distance: right.\n" in first[2]
-    assert first[3] == f"Kept: {name} is in my_stylelib.py.\n"
-    timed = "%%time\ndef my_timed(features, target):\n    return ((features - target) ** 2).sum()"
-    third = run_in_a_new_kernel(
-        tmp_path,
-        "from stylelib import checks",
         timed,
         f"checks.{name}(my_timed)",
         "checks.keep(my_timed, replace=True)",
     )
-    assert third[3] == f"Kept: {name} is in my_stylelib.py.\n" and "** 2" in (tmp_path / "my_stylelib.py").read_text()
+    assert "hello" in first[2] and "✓ squared_distance: right.\n" in first[2]
+    assert first[3] == first[6] == f"Kept: {name} is in my_stylelib.py.\n"
+    assert "** 2" in (tmp_path / "my_stylelib.py").read_text(), "a function of a timed cell is found, too"
     second = run_in_a_new_kernel(tmp_path, f"from stylelib import checks\nchecks.{name}(checks.mine({name!r}))")
     assert f"{name}: yours.\n" in second[0] and f"✓ {name}: right." in second[0]

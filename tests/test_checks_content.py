@@ -265,6 +265,12 @@ def distance_by_minus_equals(features, target):
     return features.square().sum()
 
 
+def loss_detached_for_good(features, targets):
+    for target in targets.values():
+        target.detach_()
+    return loss_by(relative)(features, targets)
+
+
 def evaluated_twice(adam, pixels, objective):
     adam.zero_grad()
     float(objective(pixels))
@@ -363,7 +369,7 @@ WRONG = {
         (loss_into_zeros, "device of the features"),
         (loss_added_in_place, "device of the features"),
         (loss_eats_targets, "in place"),
-        (loss_by(lambda f, p: relative(f, p.detach_())), "does not ask for gradients any more. detach_()"),
+        (loss_detached_for_good, "does not ask for gradients any more. detach_()"),
         (loss_by(lambda f, p: distance(f, p).sqrt() ** 2 / (p**2).sum()), "at 0 a square root is infinitely steep"),
         (lambda f, t: loss_by(relative)(f, t) * 0.89, "the loss of three layers should be"),
         (lambda f, t: torch.zeros(()), "all zeros"),
@@ -419,7 +425,7 @@ WRONG = {
         (returns_the_loss, "returned the loss"),
         (impatient, "as soon as the loss rises"),
         (loop(evaluated_twice), "evaluated 12 times. A step is one evaluation"),
-        (content_with_little, "evaluated"),
+        (content_with_little, "the loop ends early: for steps=6 the objective was evaluated"),
         (loop(right_body, prepare=lambda start: start.double().requires_grad_()), "Convert it: .to(torch.float32)"),
         (lambda objective, start, steps, rate: torch.zeros_like(start), "all zeros"),
         (lambda objective, start, steps, rate: start * torch.nan, "NaN"),

@@ -544,7 +544,7 @@ WRONG = {
         (convolve_with(lambda patch, kernel: patch), "without the kernel"),
         (convolve_with(torch.add), "you added the kernel"),
         (convolve_in_place, "in place"),
-        (lambda c, k: convolve_by_torch(c, k).numpy(), "is a NumPy array. Make a tensor"),
+        (lambda c, k: convolve_by_torch(c, k).numpy(), "it is a NumPy array. Make one of it"),
         (by_shape(convolve_by_torch), "of the shape (4, 6)"),
         (convolve_on_cpu, "device=channel.device"),
         (convolve_half_moved, "device=channel.device"),

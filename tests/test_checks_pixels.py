@@ -464,7 +464,7 @@ WRONG = {
         (gradient_and_step, "changed the image in place"),
         (gradient_with_history, "still requires grad"),
         (gradient_then(lambda g: g.double()), "torch.float64"),
-        (gradient_then(lambda g: g.numpy()), "is a NumPy array"),
+        (gradient_then(lambda g: g.numpy()), "it is a NumPy array"),
         (gradient_then(lambda g: g.mT), "should have the shape"),
     ],
     "descend": [
