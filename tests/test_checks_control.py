@@ -164,7 +164,7 @@ WRONG = {
         "order of blue, green, red": lambda c, p: c + luma(p.flip(1)) - luma(c.flip(1)),
         "ratio of the luminances": lambda c, p: c * luma(p) / luma(c),
         "you clamped": lambda c, p: (c + luma(p) - luma(c)).clamp(0, 1),
-        "changed what you were given": in_place,
+        "in place": in_place,
         "forget `return`": lambda c, p: None,
         "should have the shape": lambda c, p: (c + luma(p) - luma(c))[0],
     },
@@ -210,7 +210,7 @@ WRONG = {
         "positions × positions": lambda f, m: (f * m).flatten(2).mT @ (f * m).flatten(2) / m.square().sum(),
         "three or four times": lambda f, m: product(f * m**2) / m.square().sum(),
         "no gradient flows": lambda f, m: guided(f.detach(), m),
-        "changed what you were given": lambda f, m: product(f.mul_(m)) / m.square().sum(),
+        "in place": lambda f, m: product(f.mul_(m)) / m.square().sum(),
     },
     "gram_by_tiles": {
         "averaged the tiles' Gram matrices": lambda ts: sum(product(t) / t[0, 0].numel() for t in ts) / len(ts),
@@ -233,7 +233,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_answers_pass(name, capsys):
-    for answer in [*RIGHT[name], EXERCISES[name].reference]:
+    for answer in RIGHT[name]:
         EXERCISES[name](answer)
         assert "right" in capsys.readouterr().out
 
@@ -243,6 +243,12 @@ def test_a_wrong_answer_is_told_its_mistake(name, sentence):
     with pytest.raises(Mistake) as caught:
         EXERCISES[name](WRONG[name][sentence])
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_the_check_knows_its_own_reference(name, capsys):
+    EXERCISES[name](EXERCISES[name].reference)
+    assert "the library's own function" in capsys.readouterr().out
 
 
 def test_a_stub_is_no_mistake(capsys):

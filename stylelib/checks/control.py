@@ -43,15 +43,13 @@ def _gram_by_tiles(tiles: Sequence[Tensor]) -> Tensor:
     return torch.stack([torch.einsum("bchw,bdhw->bcd", tile, tile) for tile in tiles]).sum(0) / count
 
 
-@exercise(reference=_luminance_transfer)
+@exercise(reference=_luminance_transfer, library=("with_luminance", "match_luminance"))
 def luminance_transfer(answer: Answer) -> None:
     """content + (Y(painted) − Y(content)) in all three channels, Y = 0.299 R + 0.587 G + 0.114 B."""
     content, painted = 0.5 + 0.5 * random(1, 3, 4, 5), 0.5 + 0.5 * random(1, 3, 4, 5, seed=1)
-    before = content.clone(), painted.clone()
     y, y_painted = _luma(content), _luma(painted)
     right = content + (y_painted - y)
     got = answer(content, painted)
-    _expect_unchanged((content, painted), before)
     expect(
         got,
         right,
@@ -86,15 +84,13 @@ def luminance_transfer(answer: Answer) -> None:
     expect(answer(wide, other), _luminance_transfer(wide, other), what="the picture for another shape")
 
 
-@exercise(reference=_match_covariance)
+@exercise(reference=_match_covariance, library=("monge_kantorovich",))
 def match_covariance(answer: Answer) -> None:
     """Colors (3, N) and target (3, M) → (3, N), an affine map of the colors with the target's mean and covariance."""
     mix = torch.tensor([[0.5, 0.1, 0.0], [0.3, 0.4, 0.2], [-0.2, 0.1, 0.3]])
     colors = mix @ random(3, 400) + torch.tensor([[0.2], [0.5], [0.7]])
     target = mix.flip(0) @ random(3, 600, seed=1) + torch.tensor([[0.6], [0.1], [0.4]])
-    before = colors.clone(), target.clone()
     got = answer(colors, target)
-    _expect_unchanged((colors, target), before)
     right = _match_covariance(colors, target)
     if isinstance(got, Tensor) and got.shape == right.mT.shape:
         raise Mistake("rows and columns are exchanged: the result is (3, N), one column for each pixel.")
@@ -155,15 +151,13 @@ def _with_root(colors: Tensor, target: Tensor, matrix) -> Tensor:
     return A @ source @ A.mT
 
 
-@exercise(reference=_mask_to_layer)
+@exercise(reference=_mask_to_layer, library=("to_layer", "resize_mask"))
 def mask_to_layer(answer: Answer) -> None:
     """Mask (1, 1, H, W) and (h, w) → (1, 1, h, w): the mean of the mask over the pixels each position stands for."""
     mask = random(1, 1, 8, 12).sigmoid()
-    before = mask.clone()
     shape = (4, 2)
     right = _mask_to_layer(mask, shape)
     got = answer(mask, shape)
-    _expect_unchanged((mask,), (before,))
     blocks = mask.reshape(1, 1, 4, 2, 2, 6)
     expect(
         got,
@@ -198,17 +192,15 @@ def mask_to_layer(answer: Answer) -> None:
     expect(answer(larger, (6, 10)), larger, what="the mask of a layer as large as the picture")
 
 
-@exercise(reference=_guided_gram_matrix)
+@exercise(reference=_guided_gram_matrix, library=("gram_matrix", "gram_sum"))
 def guided_gram_matrix(answer: Answer) -> None:
     """G = Σ m² F Fᵀ / Σ m²: features (1, C, h, w) and mask (1, 1, h, w) → (1, C, C)."""
     features, mask = random(1, 3, 4, 5), random(1, 1, 4, 5, seed=1).sigmoid()
-    before = features.clone(), mask.clone()
     right = _guided_gram_matrix(features, mask)
     energy = mask.square().sum()
     flat, weight = features.flatten(2), mask.flatten(2)
     plain = flat @ flat.mT
     got = answer(features, mask)
-    _expect_unchanged((features, mask), before)
     expect(
         got,
         right,
@@ -247,17 +239,15 @@ def guided_gram_matrix(answer: Answer) -> None:
     expect_gradient(answer(leaf, mask), leaf)
 
 
-@exercise(reference=_gram_by_tiles)
+@exercise(reference=_gram_by_tiles, library=("gram_matrix", "gram_sum"))
 def gram_by_tiles(answer: Answer) -> None:
     """Features of the parts of a picture, a list of (1, C, h, w) → the Gram matrix (1, C, C) of the whole."""
     whole = random(1, 3, 6, 10)
     tiles = [whole[..., :4, :7], whole[..., :4, 7:], whole[..., 4:, :]]
-    before = [tile.clone() for tile in tiles]
     right = _gram_by_tiles([whole])
     grams = [_gram_by_tiles([tile]) for tile in tiles]
     sums = [_gram_by_tiles([tile]) * tile[0, 0].numel() for tile in tiles]
     got = answer(list(tiles))
-    _expect_unchanged(tiles, before)
     expect(
         got,
         right,
@@ -284,8 +274,3 @@ def gram_by_tiles(answer: Answer) -> None:
     expect(answer([single]), _gram_by_tiles([single]), what="the Gram matrix of a single tile")
     leaves = [random(1, 2, 2, 3, seed=seed).requires_grad_() for seed in range(2)]
     expect_gradient(answer(leaves), *leaves)
-
-
-def _expect_unchanged(given: Sequence[Tensor], before: Sequence[Tensor]) -> None:
-    if not all(torch.equal(now, then) for now, then in zip(given, before, strict=True)):
-        raise Mistake("you changed what you were given in place. Leave it as it is and return new tensors.")
