@@ -22,7 +22,12 @@ FILES = sorted(path.stem for path in Path(checks.__file__).parent.glob("*.py"))
 FILES = [name for name in FILES if name not in ("__init__", "core", "keeping", "watching")]
 TABLES = {name: import_module(f"test_checks_{name}") for name in FILES}
 RIGHT = [(name, answer) for table in TABLES.values() for name in table.RIGHT for answer in table.RIGHT[name]]
-WRONG = [(name, *case) for table in TABLES.values() for name in table.WRONG for case in table.WRONG[name]]
+WRONG = [
+    (name, *case)
+    for table in TABLES.values()
+    for name, cases in table.WRONG.items()
+    for case in ([(answer, fragment) for fragment, answer in cases.items()] if isinstance(cases, dict) else cases)
+]
 
 
 @pytest.mark.parametrize("file", FILES)

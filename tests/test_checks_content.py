@@ -425,7 +425,7 @@ WRONG = {
         (returns_the_loss, "returned the loss"),
         (impatient, "as soon as the loss rises"),
         (loop(evaluated_twice), "evaluated 12 times. A step is one evaluation"),
-        (content_with_little, "the loop ends early: for steps=6 the objective was evaluated"),
+        (content_with_little, "the loop ends early: it takes"),
         (loop(right_body, prepare=lambda start: start.double().requires_grad_()), "Convert it: .to(torch.float32)"),
         (lambda objective, start, steps, rate: torch.zeros_like(start), "all zeros"),
         (lambda objective, start, steps, rate: start * torch.nan, "NaN"),

@@ -1,7 +1,6 @@
 """Lesson 05's checks accept every right answer, and reject each wrong one with the sentence that names its mistake."""
 
 import math
-import time
 from itertools import product
 
 import numpy as np
@@ -9,7 +8,6 @@ import torch
 
 from stylelib import losses as own
 from stylelib import transfer
-from stylelib.checks import core
 from stylelib.checks.core import EXERCISES
 
 
@@ -978,17 +976,3 @@ def test_what_the_package_does_is_what_the_exercises_ask_for():
         assert EXERCISES["coarse_sizes"].reference(size, transfer.SMALLEST) == transfer.scales(size)
     image = torch.rand(1, 3, 5, 8, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(EXERCISES["total_variation"].reference(image), own.total_variation(image))
-
-
-def test_what_an_exercise_prepares_is_not_on_the_clock(monkeypatch, capsys):
-    """On a slow machine the import alone that torch's first optimizer brings takes longer than an answer may."""
-    assert all(EXERCISES[name]._prepare is core.import_optimizers for name in ("optimize_adam", "optimize_lbfgs"))
-    monkeypatch.setattr(core, "EXERCISES", {})
-    monkeypatch.setattr(core, "SECONDS", 0.3)
-
-    @core.exercise(reference=lambda number: 2 * number, prepare=lambda: time.sleep(0.6))
-    def doubled(answer):
-        core.expect(answer(3.0), 6.0)
-
-    doubled(lambda number: number + number)
-    assert "right" in capsys.readouterr().out

@@ -49,24 +49,16 @@ class Exercise:
         reference: a right answer with the same signature.
         library: names of the package's functions that do the same. Calling one is no answer.
         used: where the course uses a kept answer again, such as "lesson 05"; "" if nowhere.
-        prepare: what is done before the clock starts, such as a slow import that is not the answer's fault.
     """
 
-    def __init__(
-        self,
-        check: Callable[[Answer], None],
-        reference: Answer,
-        library: Collection[str],
-        used: str,
-        prepare: Callable[[], object],
-    ):
+    def __init__(self, check: Callable[[Answer], None], reference: Answer, library: Collection[str], used: str):
         functools.update_wrapper(self, check)
         self.name = check.__name__
         self.reference = reference
         self.library = {self.name, *library}
         self.used = used
         self.passed: list[Answer] = []
-        self._check, self._prepare = check, prepare
+        self._check = check
 
     def __call__(self, answer: Answer) -> None:
         """Prints a verdict. Right, or not attempted: returns. Wrong: raises `Mistake`."""
@@ -87,7 +79,6 @@ class Exercise:
     def judge(self, answer: Answer) -> bool:
         """Raises `Mistake` for a wrong answer of their own; says whether the answer left its work to the library."""
         watched = Watched(answer, self.reference, self.library, Mistake)
-        self._prepare()
         try:
             _with_time_limit(lambda: self._check(watched))
         except Mistake:
@@ -121,12 +112,12 @@ EXERCISES: dict[str, Exercise] = {}
 
 
 def exercise(
-    reference: Answer, library: Collection[str] = (), used: str = "", prepare: Callable[[], object] = lambda: None
+    reference: Answer, library: Collection[str] = (), used: str = ""
 ) -> Callable[[Callable[[Answer], None]], Exercise]:
     """Makes an `Exercise` of a function that takes an answer and raises `Mistake` if it is wrong."""
 
     def register(check: Callable[[Answer], None]) -> Exercise:
-        EXERCISES[check.__name__] = Exercise(check, reference, library, used, prepare)
+        EXERCISES[check.__name__] = Exercise(check, reference, library, used)
         return EXERCISES[check.__name__]
 
     return register
@@ -195,11 +186,6 @@ def expect_gradient(loss: object, *inputs: Tensor) -> None:
     gradients = torch.autograd.grad(loss.sum(), inputs, allow_unused=True)
     if any(gradient is None for gradient in gradients):
         raise Mistake("the gradient does not reach all inputs. Leave out .item(), .detach() and .data.")
-
-
-def import_optimizers() -> None:
-    """The first optimizer that is made imports torch's compiler: seconds that are not the answer's."""
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

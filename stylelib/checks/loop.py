@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .core import Answer, Mistake, exercise, expect, expect_gradient, import_optimizers, random
+from .core import Answer, Mistake, exercise, expect, expect_gradient, random
 
 Objective = Callable[[Tensor], dict[str, Tensor]]
 
@@ -283,7 +283,7 @@ def _expect_evaluations(calls: int, steps: int, advice: str) -> None:
         )
 
 
-@exercise(reference=_optimize_adam, library=("optimize",), prepare=import_optimizers)
+@exercise(reference=_optimize_adam, library=("optimize",))
 def optimize_adam(answer: Answer) -> None:
     """`steps` steps of Adam with learning rate `rate` on a copy of `image`, lowering objective(image)["total"]."""
     for shape, steps, rate in (((1, 3, 4, 5), 6, 0.2), ((1, 3, 6, 4), 15, 0.03)):
@@ -361,7 +361,6 @@ def _wrong_adam(
     reference=_optimize_lbfgs,
     library=("optimize",),
     used="the rest of this lesson",
-    prepare=import_optimizers,
 )
 def optimize_lbfgs(answer: Answer) -> None:
     """`steps` steps of L-BFGS on a copy of `image`, one evaluation each, lowering objective(image)["total"]."""
