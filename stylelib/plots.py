@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.ticker import LogLocator, NullFormatter
+from PIL import Image
 from torch import Tensor
 
 from .images import resize, to_picture
@@ -197,6 +198,9 @@ def _picture_file(figure: Figure) -> tuple[str, bytes, int]:
     options = {"format": "jpeg", "pil_kwargs": {"quality": 85, "subsampling": 0}} if places else {"format": "png"}
     file = io.BytesIO()
     figure.savefig(file, dpi=100 if share > 0.5 else 200, **options)
+    if not places:  # lines have few colors: a palette of them takes a third of the bytes
+        few, file = Image.open(file).convert("RGB").quantize(64), io.BytesIO()
+        few.save(file, format="png", optimize=True)
     return f"image/{options['format']}", file.getvalue(), round(100 * figure.get_figwidth())
 
 
