@@ -2,7 +2,9 @@
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 from torch.nn.functional import avg_pool2d
@@ -12,7 +14,7 @@ from stylelib import checks, gallery
 from stylelib.checks import EXERCISES
 from stylelib.spectrum import spectrum
 
-SIZE, STEPS = 128, 40
+SIZE, STEPS = 128, 30
 PAIRS = [("chelsea", "flow_strokes"), ("coffee", "waves")]
 
 
@@ -259,3 +261,40 @@ def test_the_parts_of_the_exercises_add_up_to_stylelib(backbone, photograph, pai
     assert total(judge, ours) < total(judge, photo) / 4
     assert total(judge, ours) < 2 * total(judge, theirs)
     assert correlation(ours, theirs) > 0.5
+
+
+MASTER = Path(__file__).parent.parent / "notebooks" / "solutions" / "05_optimization_loop.ipynb"
+
+
+@pytest.fixture
+def capstone(tmp_path, monkeypatch):
+    """Runs the cells of the capstone for a panorama of 1000 × 60 pixels, painted at a given size."""
+    monkeypatch.chdir(tmp_path)
+    wide = stylelib.images.resize_to(gallery.load("coffee", size=64), (60, 1000))
+    stylelib.save_image(wide, tmp_path / "wide.png")
+    sources = {cell.id: cell.source for cell in nbformat.read(MASTER, as_version=4).cells}
+
+    def run(size):
+        sources["capstone-choice"] = (
+            sources["capstone-choice"]
+            .replace("PHOTO = None", 'PHOTO = "wide.png"')
+            .replace("PAINT_SIZE = 256", f"PAINT_SIZE = {size}")
+            .replace("PAINT_STEPS = 30", "PAINT_STEPS = 4")
+        )
+        defined = {}
+        for name in ("setup", "objective-2", "capstone-parts", "capstone-choice", "capstone-objective", "capstone-run"):
+            exec(compile(sources[name], name, "exec"), defined)
+        return defined
+
+    return run
+
+
+def test_the_capstone_says_in_one_sentence_what_is_wrong_with_a_narrow_panorama(capstone):
+    with pytest.raises(ValueError, match=r"the photograph has 256 × 15 pixels, and its short side needs 32\. Choose"):
+        capstone(256)
+
+
+def test_the_capstone_leaves_out_the_sizes_at_which_a_panorama_is_too_narrow(capstone):
+    done = capstone(600)
+    assert done["coarse_sizes"](600, 128) == [150, 300, 600] and done["sizes"] == [600]
+    assert done["picture"].shape == (1, 3, 36, 600) and not torch.equal(done["picture"].cpu(), done["photo"])

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import stylelib
-from stylelib import gallery, plots
+from stylelib import checks, gallery, plots
 from stylelib.backbones import SLIM_WEIGHTS, SLIM_WIDTHS
 
 ROOT = Path(__file__).parent.parent
@@ -141,6 +141,20 @@ def test_a_linear_head_carries_gram_matrices_over():
     torch.testing.assert_close(stylelib.gram_matrix(predicted)[0], expected)
 
 
+def test_a_bias_brings_the_means_of_the_students_channels_in():
+    """G_T = A G_S Aᵀ + A μ aᵀ + a μᵀ Aᵀ + a aᵀ; two pictures with one Gram matrix in the student may differ in G_T."""
+    generator = torch.Generator().manual_seed(0)
+    features, A, a = (torch.randn(*shape, generator=generator) for shape in ((1, 4, 5, 6), (7, 4), (7,)))
+    mean = features.mean((2, 3))[0]
+    predicted = F.conv2d(features, A[:, :, None, None], a)
+    cross = torch.outer(A @ mean, a)
+    expected = A @ stylelib.gram_matrix(features)[0] @ A.T + cross + cross.T + torch.outer(a, a)
+    torch.testing.assert_close(stylelib.gram_matrix(predicted)[0], expected)
+    one, other = torch.tensor([[[[1.0, 1.0]]]]), torch.tensor([[[[2**0.5, 0.0]]]])
+    torch.testing.assert_close(stylelib.gram_matrix(one), stylelib.gram_matrix(other))
+    assert stylelib.gram_matrix(one + 1) > stylelib.gram_matrix(other + 1) + 0.5
+
+
 def test_the_judges_are_distances(lesson):
     style, other = lesson.styles.values()
     style, other = style[..., :96, :96], other[..., :96, :96]
@@ -162,16 +176,25 @@ def test_the_table_of_slim_says_what_the_script_does():
     assert SLIM_WEIGHTS.stat().st_size < 2e6
 
 
-def test_slim_is_at_least_ten_times_cheaper_than_vgg19(lesson):
+def test_the_plans_of_the_networks_are_theirs_and_slim_is_ten_times_cheaper(lesson):
+    (source,) = (cell.source for cell in nbformat.read(MASTER, as_version=4).cells if cell.id == "cost-3")
+    defined = {"checks": checks}
+    exec(source, defined)
     with torch.device("meta"):
         networks = {name: stylelib.load_backbone(name, "meta", pretrained=False) for name in ("vgg19", "slim")}
-    cost = {}
     for name, net in networks.items():
         convolutions = [layer for layer in net.layers if layer.startswith("conv") and layer <= "conv5_1"]
         features = net(torch.empty(1, 3, 64, 64, device="meta"), convolutions)
         layers = {layer: net.network.get_submodule(layer) for layer in convolutions}
-        cost[name] = [
+        assert defined["network_cost"](defined["PLANS"][name], 64) == [
             sum(weight.numel() for layer in layers.values() for weight in layer.parameters()),
             sum(layer.weight[0].numel() * features[key].numel() for key, layer in layers.items()),
         ]
-    assert cost["vgg19"][0] > 10 * cost["slim"][0] and cost["vgg19"][1] > 10 * cost["slim"][1]
+    assert all(large > 10 * small for large, small in zip(*defined["costs"].values(), strict=True))
+
+
+def test_the_two_judges_disagree_about_random_weights_as_the_lesson_says(lesson):
+    style = lesson.styles["flow_strokes"]
+    trained, random = (lesson.paint(net, style, lesson.FOUR_BLOCKS) for net in (lesson.teacher, lesson.untrained))
+    assert lesson.filter_distance(trained, style) < 0.8 * lesson.filter_distance(random, style)
+    assert lesson.patch_distance(random, style) < 1.1 * lesson.patch_distance(trained, style)
