@@ -16,6 +16,7 @@ _HOMES = {
     "losses": ["content_loss", "gram_matrix", "style_loss", "total_variation"],
     "objective": ["Objective", "Style"],
     "transfer": ["Result", "reconstruct", "stylize", "synthesize_texture"],
+    "video": ["stylize_video"],
 }
 __all__ = ["gallery", *(name for names in _HOMES.values() for name in names)]
 

@@ -102,13 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("stylize", help="paint one picture in the style of another")
     command.add_argument("content", metavar="CONTENT", help="a picture file, or a name from the gallery")
     _add_recipe_options(command, size=512)
-    command.add_argument(
-        "--style-weight",
-        type=_number(float, least=0),
-        default=STYLE_WEIGHT,
-        metavar="W",
-        help="more of the style, less of the content (default %(default)g; try 1 to 256)",
-    )
+    _add_style_weight(command)
     command.add_argument(
         "--start",
         choices=["content", "noise"],
@@ -121,9 +115,28 @@ def _parser() -> argparse.ArgumentParser:
     _add_recipe_options(command, size=256)
     command.set_defaults(start="noise")
 
+    command = commands.add_parser("video", help="paint a film in the style of a picture, without flicker")
+    command.add_argument("clip", metavar="CLIP", help="a film (MP4, MOV, WebM, GIF, …), or a folder of pictures")
+    command.add_argument("style", metavar="STYLE", help="a picture file, or a name from the gallery")
+    command.add_argument(
+        "-o", "--out", required=True, help="film to write: .mp4, .mov, .webm, .gif, or a folder of PNGs"
+    )
+    command.add_argument(
+        "--range", type=_seconds, default=(0.0, None), metavar="A:B", help="only these seconds of the clip, as in 2:10"
+    )
+    command.add_argument(
+        "--fps",
+        type=_number(float, least=0.01, below=1000.01),
+        metavar="N",
+        help="frames a second: of a folder (default 25); of a film, at most so many are kept",
+    )
+    command.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    _add_style_weight(command)
+    _add_run_options(command, size=384)
+
     command = commands.add_parser("doctor", help="what this machine has and how long a picture takes")
-    command.add_argument("content", nargs="?", metavar="CONTENT", help="only say what stylizing this picture will take")
-    _add_run_options(command, size=512)
+    command.add_argument("content", nargs="?", metavar="CONTENT", help="only say what this picture or clip will take")
+    _add_run_options(command, size=None, meaning="512, of a clip 384")
 
     commands.add_parser("gallery", help="names of the course's pictures")
     return parser
@@ -156,13 +169,32 @@ def _add_recipe_options(command: argparse.ArgumentParser, size: int) -> None:
     _add_run_options(command, size)
 
 
-def _add_run_options(command: argparse.ArgumentParser, size: int) -> None:
+def _add_style_weight(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--style-weight",
+        type=_number(float, least=0),
+        default=STYLE_WEIGHT,
+        metavar="W",
+        help="more of the style, less of the content (default %(default)g; try 1 to 256)",
+    )
+
+
+def _add_run_options(command: argparse.ArgumentParser, size: int | None, meaning: str = "%(default)s") -> None:
     """What decides how long a run takes."""
     positive = _number(int, least=1)
-    command.add_argument("--size", type=positive, default=size, help="long side in pixels (default %(default)s)")
+    command.add_argument("--size", type=positive, default=size, help=f"long side in pixels (default {meaning})")
     command.add_argument("--backbone", default="slim", help=f"{', '.join(BACKBONES)} (default %(default)s)")
     command.add_argument("--steps", type=positive, default=STEPS, help="evaluations in all (default %(default)s)")
     command.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default)")
+
+
+def _seconds(text: str) -> tuple[float, float | None]:
+    """ "2:10", "2:" or ":10" as the seconds where a range begins and ends; argparse calls it."""
+    try:
+        start, stop = text.split(":")
+        return float(start or 0), float(stop) if stop else None
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be two numbers of seconds, as in 2:10, not {text!r}") from None
 
 
 def _number(kind: type, least: int, below: float = math.inf) -> Callable[[str], int | float]:

@@ -5,6 +5,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -20,11 +21,15 @@ from .objective import Style
 from .transfer import Result
 
 SOFT_EDGE = 0.01  # of the mask's long side
+PICTURE_SIZE, FILM_SIZE = 512, 384  # where doctor is not told; as the defaults of `stylize` and `video`
+CLIPS = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".ts", ".gif"}
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command that the options name; returns its exit status. Warnings are printed in one line each."""
-    command = {"stylize": _stylize, "texture": _texture, "doctor": _doctor, "gallery": _gallery}[options.command]
+    command = {"stylize": _stylize, "texture": _texture, "video": _video, "doctor": _doctor, "gallery": _gallery}[
+        options.command
+    ]
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: _warn(str(message))
         return command(options)
@@ -90,14 +95,57 @@ def _texture(options: argparse.Namespace) -> int:
     )
 
 
+def _video(options: argparse.Namespace) -> int:
+    from .clips import ClipError, open_clip  # here: only films need FFmpeg
+    from .video import stylize_video
+
+    if Path(options.out).resolve() == Path(options.clip).resolve():
+        raise ClipError(f"{options.out} is the clip itself; choose another name for the film.")
+    _check_device(options.device)
+    start, stop = options.range
+    clip = open_clip(options.clip, options.size, start=start, stop=stop, rate=options.fps)
+    frames = stylize_video(
+        clip,
+        _read(options.style, options.size),
+        options.out,
+        backbone=load_backbone(options.backbone, options.device),
+        size=options.size,
+        steps=options.steps,
+        resume=options.resume,
+        style_weight=options.style_weight,
+    )
+    done, interrupted = 0, False
+    with closing(frames), tqdm(total=clip.count, unit="frame", leave=False, disable=None) as bar:
+        try:
+            for _ in frames:
+                done += 1
+                bar.update()
+        except KeyboardInterrupt:
+            interrupted = True
+    if not done:
+        raise KeyboardInterrupt
+    height, width = clip.shape
+    more = "; the rest will be added by the same command with --resume" if interrupted else ""
+    console.say(f"{options.out}: {done} frames of {width} × {height} pixels{more}")
+    return INTERRUPTED if interrupted else 0
+
+
 def _doctor(options: argparse.Namespace) -> int:
     _check_device(options.device)
     if options.content is None:
-        console.say(doctor.report(options.device, backbone=options.backbone, size=options.size, steps=options.steps))
+        size = options.size or PICTURE_SIZE
+        console.say(doctor.report(options.device, backbone=options.backbone, size=size, steps=options.steps))
+        return 0
+    backbone = load_backbone(options.backbone, options.device)
+    if Path(options.content).is_dir() or Path(options.content).suffix.lower() in CLIPS:
+        from .clips import open_clip  # here: only films need FFmpeg
+
+        size = options.size or FILM_SIZE
+        said = doctor.forecast_film(open_clip(options.content, size), backbone, size, options.steps)
     else:
-        content = _read(options.content, options.size)
-        backbone = load_backbone(options.backbone, options.device)
-        console.say(f"{options.content}: {doctor.forecast(content, backbone, options.size, options.steps)}")
+        size = options.size or PICTURE_SIZE
+        said = doctor.forecast(_read(options.content, size), backbone, size, options.steps)
+    console.say(f"{options.content}: {said}")
     return 0
 
 

@@ -3,8 +3,10 @@
 import os
 import platform
 import re
+import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
@@ -22,8 +24,11 @@ from .backbones import (
     weights_file,
 )
 from .images import resize, scaled_shape
-from .objective import Objective
+from .objective import Near, Objective
 from .transfer import STEPS, check_image, plan
+
+if TYPE_CHECKING:
+    from .clips import Clip
 
 ASPECT = (3, 4)  # height : width of a photograph
 
@@ -77,6 +82,34 @@ def forecast(content: Tensor, backbone: Backbone, size: int = 512, steps: int = 
     return (
         f"{width} × {height} pixels with {backbone.name} on {device}, {steps} evaluations: "
         f"about {max(seconds, 1):.0f} s and {cost.gigabytes(memory)} of memory"
+    )
+
+
+def forecast_film(clip: "Clip", backbone: Backbone, size: int = 384, steps: int = STEPS) -> str:
+    """Seconds and memory that `stylize_video` will take, in one line. How many shots there are it cannot know.
+
+    Raises:
+        ValueError: what `stylize_video` would refuse.
+    """
+    from .flow import optical_flow  # here: a picture needs neither these nor scikit-image
+    from .video import Carry
+
+    content = torch.rand(1, 3, *clip.shape, generator=torch.Generator().manual_seed(0))
+    one_picture = forecast(content, backbone, size, steps)
+    memory = re.search("[^ ]+ [^ ]+ of memory", one_picture)[0]
+    first = estimate(backbone, size, steps, clip.shape)
+    objective = Objective(backbone, content, content.flip(-1), also=[Near(content), Near(content, name="long-term")])
+    optical_flow(content, content)  # the first call imports scikit-image
+    began = time.perf_counter()
+    optical_flow(content, content)
+    each = cost.seconds(objective, content, Carry().steps) + 2 * (time.perf_counter() - began)
+    height, width = clip.shape
+    count = clip.count or 1
+    total = max(1, first + each * (count - 1))
+    duration = f"{total:.0f} s" if total < 120 else f"{total / 60:.0f} min"
+    return (
+        f"{count} frames of {width} × {height} pixels with {backbone.name} on {backbone.mean.device}: "
+        f"about {duration} in one shot, {max(first, 1):.0f} s more for each further one, and {memory}"
     )
 
 
