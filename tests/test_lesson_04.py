@@ -1,12 +1,17 @@
 """What the figures of lesson 04 claim, checked as arrays: nbval does not look at pictures."""
 
+from pathlib import Path
+
+import nbformat
 import pytest
 import torch
+from matplotlib.colors import rgb_to_hsv
 
 import stylelib
 from stylelib import checks, gallery
 
-SIZE, STEPS = 128, 50
+MASTER = Path(__file__).parent.parent / "notebooks" / "solutions" / "04_gram_matrices.ipynb"
+SIZE, STEPS = 128, 40
 LAYERS = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 STYLES = ["gravel", "grass", "flow_strokes"]
 
@@ -129,15 +134,27 @@ class MomentObjective:
 def test_mean_and_variance_lack_little_with_five_layers_and_much_with_two(backbone, textures):
     style = patch("flow_strokes")
     start = 0.5 + 0.15 * torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-    ratio = {}
+    ratio, made = {}, {}
     for used in (2, 5):
         layers = LAYERS[:used]
         steps = stylelib.optimize(start, MomentObjective(backbone, style, layers), steps=STEPS)
         image = min(steps, key=lambda step: step.losses["total"]).image
+        made[used] = image
         lost = distance(backbone, image, style, layers)
         assert lost < distance(backbone, start, style, layers) / 10
         ratio[used] = lost / distance(backbone, textures["flow_strokes"][used - 1], style, layers)
     assert ratio[2] > 5 and ratio[2] > 5 * ratio[5]
+    of_style, of_gram, of_moments = (hues(image) for image in (style, textures["flow_strokes"][1], made[2]))
+    rare = of_style < 0.03
+    assert of_moments[rare].sum() > 2 * of_gram[rare].sum(), "colors that the painting hardly has"
+
+
+def hues(image):
+    """The lesson's own function."""
+    (source,) = (cell.source for cell in nbformat.read(MASTER, as_version=4).cells if cell.id == "moments-hues")
+    defined = {"torch": torch, "rgb_to_hsv": rgb_to_hsv}
+    exec(source.partition("\nwheel = ")[0], defined)
+    return defined["hues"](image)
 
 
 @pytest.mark.parametrize(
