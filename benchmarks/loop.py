@@ -38,7 +38,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from stylelib import Objective, gallery, load_backbone, optimize, stylize
-from stylelib.backbones import Backbone, Bordered, bfloat16_speedup, has_bfloat16_units
+from stylelib.backbones import Backbone, bfloat16_speedup, has_bfloat16_units
 from stylelib.cost import TensorMemory
 from stylelib.doctor import processor
 from stylelib.images import resize_to
@@ -443,7 +443,7 @@ def parts(objective: Objective, image: Tensor) -> dict[str, Callable[[], None]]:
     def border() -> None:
         for _, x, _ in seen:
             x = x.detach().requires_grad_()
-            whole = Bordered.apply(x)
+            whole = pad(x, (1,) * 4, mode="replicate")
             torch.autograd.grad(whole, x, whole.detach())
 
     def correlate() -> None:

@@ -16,7 +16,7 @@ from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import conv2d
 
 SLIM_WIDTHS = (16, 32, 64, 128, 256)
 # Where convolutions may run in bfloat16, if that is faster: there the final loss stays within 1 % of a run in float32.
@@ -244,37 +244,10 @@ def _slim_network() -> nn.Sequential:
     channels = 3
     for block, width in enumerate(SLIM_WIDTHS, start=1):
         for _ in range(2 if block < 5 else 1):
-            modules += [_Convolution(channels, width, 3, padding=1, padding_mode="replicate"), nn.ReLU()]
+            modules += [nn.Conv2d(channels, width, 3, padding=1, padding_mode="replicate"), nn.ReLU()]
             channels = width
         modules.append(nn.AvgPool2d(2))
     return _name_like_vgg(modules[:-1])
-
-
-class _Convolution(nn.Conv2d):
-    """A 3 × 3 convolution with replicate padding, whose gradient takes no copy of the padded picture."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return conv2d(Bordered.apply(x), self.weight, self.bias)
-
-
-class Bordered(torch.autograd.Function):
-    """Continues the border pixels by one. In the gradient, each border pixel takes over what its copies got.
-
-    torch's own adds up all pixels, one by one, into a tensor of zeros: ten times the work.
-    """
-
-    @staticmethod
-    def forward(context, x: Tensor) -> Tensor:
-        return pad(x, (1, 1, 1, 1), mode="replicate")
-
-    @staticmethod
-    def backward(context, gradient: Tensor) -> Tensor:
-        # In place: the convolution has made this gradient for nobody else.
-        gradient[..., 1, :] += gradient[..., 0, :]
-        gradient[..., -2, :] += gradient[..., -1, :]
-        gradient[..., 1] += gradient[..., 0]
-        gradient[..., -2] += gradient[..., -1]
-        return gradient[..., 1:-1, 1:-1]
 
 
 def _torchvision_features(name: str, pretrained: bool) -> nn.Sequential:

@@ -315,15 +315,3 @@ def test_file_and_normalization_are_torchvisions(name):
     assert weights_file(name).name == weights.url.rpartition("/")[2]
     preset = weights.transforms()
     assert (list(backbones.MEAN), list(backbones.STD)) == (preset.mean, preset.std)
-
-
-@pytest.mark.parametrize("shape", [(2, 3), (7, 5), (33, 48)])
-def test_slims_convolutions_are_torchs_with_replicate_padding(shape):
-    ours = load_backbone("slim").network.conv2_1
-    plain = nn.Conv2d(16, 32, 3, padding=1, padding_mode="replicate").requires_grad_(False)
-    plain.load_state_dict(ours.state_dict())
-    x = torch.rand(1, 16, *shape, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    factor = torch.rand(1, 32, *shape, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(ours(x), plain(x))
-    gradients = [torch.autograd.grad((convolution(x) * factor).sum(), x)[0] for convolution in (ours, plain)]
-    torch.testing.assert_close(*gradients)
