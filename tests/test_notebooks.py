@@ -166,6 +166,15 @@ def test_lesson_has_the_exercises_of_its_master(path):
     assert len(cells(lesson, "solution")) == len(cells(master, "solution")) >= 1
 
 
+@pytest.mark.parametrize("name", EXERCISES)
+def test_an_answer_is_offered_a_place_where_the_course_uses_it_again(name):
+    sources = {path.name[:2]: "\n".join(cell.source for cell in read(path).cells) for path in MASTERS}
+    own = next((lesson for lesson, source in sources.items() if f"checks.{name}(my_{name})" in source), None)
+    users = [lesson for lesson, source in sources.items() if f'checks.mine("{name}")' in source]
+    later = [f"lesson {lesson}" for lesson in users if lesson != own]
+    assert EXERCISES[name].used == next(iter(later), "the rest of this lesson" if users else "")
+
+
 @each_lesson
 def test_blank_lesson_fails_for_a_grader_at_every_check(path, monkeypatch):
     monkeypatch.setenv("STYLELIB_STRICT", "1")
@@ -208,12 +217,13 @@ def tiny(monkeypatch):
     picture = new_output(
         "display_data", {"image/png": "iVBOR", "text/plain": "A line."}, metadata={"image/png": {"alt": "A line."}}
     )
+    words = new_output("display_data", {"text/html": "<details><summary>Words</summary>A line.</details>"})
     sources = ["from stylelib import checks", STUB.format(name=name), f"checks.{name}(my_{name})", "LAYERS = 3"]
     ids = ["setup", "stub", "check", "figure"]
     code = [new_code_cell(source, id=id_) for source, id_ in zip(sources, ids, strict=True)]
     for count, cell in enumerate(code, 1):
         cell.execution_count = count
-    code[-1].outputs = [picture]
+    code[-1].outputs = [picture, words]
     text = "# Try it\n\n## One\n\n```\n#### no heading\n```\n### Two\n## Three"
     master = tool.mark(new_notebook(cells=[new_markdown_cell(text, id="intro"), *code]))
     return master, cleared(master)
@@ -290,6 +300,7 @@ PROBLEMS = {
     "late title": (lambda nb: nb.cells.insert(0, new_markdown_cell("Text")), "exactly one heading of level 1"),
     "skipped level": (lambda nb: edit(nb.cells[0], source="# A\n### B"), "The heading 'B' skips a level: 3 after 1."),
     "no alt text": (lambda nb: edit(nb.cells[-1].outputs[0], metadata={}), "a picture without alt text"),
+    "no words": (lambda nb: nb.cells[-1].outputs.pop(), "a picture whose alt text is nowhere in words"),
     "same id": (lambda nb: edit(nb.cells[1], id="stub"), "Two cells have the id 'stub'."),
     "not run": (lambda nb: edit(nb.cells[1], execution_count=None), "not run once each"),
     "widget state": (lambda nb: edit(nb.metadata, widgets={}), "the state of widgets"),
@@ -349,12 +360,12 @@ def test_what_differs_from_run_to_run_is_cleaned_away(tiny):
     lesson = tool.clean(lesson)
     assert list(tool.problems(lesson)) == []
     assert cell.metadata == {"tags": ["nbval-ignore-output"]} and lesson.metadata.kernelspec["name"] == "python3"
-    assert [output.get("text") for output in cell.outputs] == [None, "one two "]
+    assert [output.get("text") for output in cell.outputs] == [None, None, "one two "]
 
 
 def test_solutions_are_stored_without_their_pictures(tiny):
     master, _ = tiny
-    (output,) = tool.without_pictures(master).cells[-1].outputs
+    output, _ = tool.without_pictures(master).cells[-1].outputs
     assert output.data == {"text/plain": "A line."} and output.metadata == {}
 
 

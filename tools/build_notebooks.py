@@ -12,6 +12,7 @@ Each runs top to bottom in a new kernel, in an empty folder. Nothing is written 
 
 import argparse
 import copy
+import html
 import os
 import platform
 import re
@@ -143,6 +144,7 @@ def problems(notebook: NotebookNode) -> Iterator[str]:
         yield "It carries the state of widgets."
     for cell in code:
         yield from (f"Cell {cell.id!r} {problem}" for output in cell.outputs for problem in _output_problems(output))
+        yield from (f"Cell {cell.id!r} {problem}" for problem in _alt_problems(cell.outputs))
 
 
 def _heading_problems(notebook: NotebookNode) -> Iterator[str]:
@@ -170,6 +172,16 @@ def _output_problems(output: NotebookNode) -> Iterator[str]:
         yield f"prints {private[0]!r}, which is another one on the next machine."
     if WIDGET in data:
         yield "carries a widget."
+
+
+def _alt_problems(outputs: list[NotebookNode]) -> Iterator[str]:
+    """JupyterLab, nbconvert and GitHub drop an image's alt text: plots.show says it in HTML once more."""
+    said = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
+    for output in outputs:
+        for kind in output.get("data", {}):
+            alt = output.metadata.get(kind, {}).get("alt", "")
+            if kind.startswith("image/") and html.escape(alt) not in said:
+                yield "shows a picture whose alt text is nowhere in words. Use plots.show(figure, alt=…)."
 
 
 def without_pictures(notebook: NotebookNode) -> NotebookNode:
