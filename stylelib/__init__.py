@@ -15,6 +15,7 @@ _HOMES = {
     "loop": ["OptimizationWarning", "Step", "optimize"],
     "losses": ["content_loss", "gram_matrix", "style_loss", "total_variation"],
     "objective": ["Objective", "Style"],
+    "photo": ["transfer_photo"],
     "transfer": ["Result", "reconstruct", "stylize", "synthesize_texture"],
     "video": ["stylize_video"],
 }

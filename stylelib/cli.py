@@ -19,7 +19,8 @@ from .console import INTERRUPTED, USER_ERROR
 
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a polite kill or a batch system's time limit, a closed window
 PACKAGE = Path(__file__).parent
-# As in `backbones`, `transfer` and `objective`, which would bring torch along. A test keeps them equal.
+# As in `photo`, `backbones`, `transfer` and `objective`, which would bring torch along. A test keeps them equal.
+METHODS = ("smooth", "linear", "covariance", "reinhard", "full")
 BACKBONES, STEPS, STYLE_WEIGHT = ("slim", "vgg19", "squeezenet1_0"), 240, 32.0
 
 
@@ -134,6 +135,25 @@ def _parser() -> argparse.ArgumentParser:
     _add_style_weight(command)
     _add_run_options(command, size=384)
 
+    command = commands.add_parser("photo", help="give a photograph the colors and the tone of another one")
+    command.add_argument("content", metavar="CONTENT", help="a picture file, or a name from the gallery")
+    command.add_argument("style", metavar="STYLE", nargs="?", help="the same; not with --lut")
+    command.add_argument("-o", "--out", required=True, help="file to write; its ending (.png, .jpg) says the format")
+    command.add_argument("--size", type=_number(int, least=1), help="long side in pixels, at most (default: all of it)")
+    command.add_argument("--method", choices=METHODS, default=METHODS[0], help="default %(default)s")
+    strength = _number(float, least=0, most=1)
+    command.add_argument("--strength", type=strength, default=1.0, help="from 0, the content, to 1 (default)")
+    command.add_argument(
+        "--regions",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("CONTENT_MASK", "STYLE_MASK"),
+        help="pictures, white where the colors go and where they come from; may be given several times",
+    )
+    command.add_argument("--save-lut", metavar="X.cube", help="keep the map of colors for photo and film editors")
+    command.add_argument("--lut", metavar="X.cube", help="use a map of colors instead of a style")
+
     command = commands.add_parser("doctor", help="what this machine has and how long a picture takes")
     command.add_argument("content", nargs="?", metavar="CONTENT", help="only say what this picture or clip will take")
     _add_run_options(command, size=None, meaning="512, of a clip 384")
@@ -197,7 +217,7 @@ def _seconds(text: str) -> tuple[float, float | None]:
         raise argparse.ArgumentTypeError(f"must be two numbers of seconds, as in 2:10, not {text!r}") from None
 
 
-def _number(kind: type, least: int, below: float = math.inf) -> Callable[[str], int | float]:
+def _number(kind: type, least: int, below: float = math.inf, most: float = math.inf) -> Callable[[str], int | float]:
     """What argparse calls to read one number; argparse's own complaint would name this function, not the mistake."""
 
     def read(text: str) -> int | float:
@@ -205,8 +225,9 @@ def _number(kind: type, least: int, below: float = math.inf) -> Callable[[str], 
             number = kind(text)
         except ValueError:
             number = math.nan
-        if not least <= number < below:  # NaN is refused too
+        if not (least <= number < below and number <= most):  # NaN is refused too
             limits = f"at least {least}" + (f" and below {below}" if below < math.inf else "")
+            limits += f" and at most {most}" if most < math.inf else ""
             raise argparse.ArgumentTypeError(
                 f"must be a {'whole ' if kind is int else ''}number, {limits}, not {text!r}"
             )

@@ -8,6 +8,7 @@ or bend them back with `compress`.
 """
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Literal
 
 import torch
@@ -25,6 +26,9 @@ _CORNER = 6 / 29  # below it CIE's cube root is a straight line
 # A spread of one step of 8 bits is as good as none: dividing by less would blow up rounding noise.
 NO_SPREAD = 1 / 255
 QUANTILES = 512
+TABLE = 128  # values of a look-up; fewer make a smoother map
+
+ColorMap = Callable[[Tensor], Tensor]  # an image of any size → the image with its colors moved
 
 
 def to_linear(image: Tensor) -> Tensor:
@@ -108,7 +112,21 @@ def match_luminance(image: Tensor, reference: Tensor) -> Tensor:
 
     l′ = σ_r / σ (l - μ) + μ_r: what Gatys et al. (2017), section 5, do to the style picture before the transfer.
     """
-    return _match_mean_and_deviation(luminance(image), luminance(reference))
+    return _mean_and_deviation_map(luminance(image), luminance(reference))(luminance(image))
+
+
+def covariance_map(image: Tensor, reference: Tensor, root: Literal["symmetric", "cholesky"] = "symmetric") -> ColorMap:
+    """The map of `match_covariance`, which can then be applied to other colors too."""
+    if root not in ("symmetric", "cholesky"):
+        raise ValueError(f'root is "symmetric" or "cholesky", not {root!r}.')
+
+    def matrix(source: Tensor, target: Tensor) -> Tensor:
+        if root == "symmetric":
+            return _power(target, 0.5) @ _power(source, -0.5)
+        tiny = 1e-12 * torch.eye(3, dtype=target.dtype, device=target.device)
+        return torch.linalg.cholesky(target + tiny) @ torch.linalg.inv(torch.linalg.cholesky(source))
+
+    return _affine_map(image, reference, matrix)
 
 
 def match_covariance(image: Tensor, reference: Tensor, root: Literal["symmetric", "cholesky"] = "symmetric") -> Tensor:
@@ -125,16 +143,17 @@ def match_covariance(image: Tensor, reference: Tensor, root: Literal["symmetric"
     Args:
         image, reference: (1, 3, H, W); not necessarily of one size.
     """
-    if root not in ("symmetric", "cholesky"):
-        raise ValueError(f'root is "symmetric" or "cholesky", not {root!r}.')
+    return covariance_map(image, reference, root)(image)
+
+
+def monge_kantorovich_map(image: Tensor, reference: Tensor) -> ColorMap:
+    """The map of `monge_kantorovich`, which can then be applied to other colors too."""
 
     def matrix(source: Tensor, target: Tensor) -> Tensor:
-        if root == "symmetric":
-            return _power(target, 0.5) @ _power(source, -0.5)
-        tiny = 1e-12 * torch.eye(3, dtype=target.dtype, device=target.device)
-        return torch.linalg.cholesky(target + tiny) @ torch.linalg.inv(torch.linalg.cholesky(source))
+        half, inverse = _power(source, 0.5), _power(source, -0.5)
+        return inverse @ _power(half @ target @ half, 0.5) @ inverse
 
-    return _transform(image, reference, matrix)
+    return _affine_map(image, reference, matrix)
 
 
 def monge_kantorovich(image: Tensor, reference: Tensor) -> Tensor:
@@ -148,12 +167,13 @@ def monge_kantorovich(image: Tensor, reference: Tensor) -> Tensor:
     Args:
         image, reference: (1, 3, H, W); not necessarily of one size.
     """
+    return monge_kantorovich_map(image, reference)(image)
 
-    def matrix(source: Tensor, target: Tensor) -> Tensor:
-        half, inverse = _power(source, 0.5), _power(source, -0.5)
-        return inverse @ _power(half @ target @ half, 0.5) @ inverse
 
-    return _transform(image, reference, matrix)
+def reinhard_map(image: Tensor, reference: Tensor) -> ColorMap:
+    """The map of `reinhard`, which can then be applied to other colors too."""
+    move = _mean_and_deviation_map(to_lab(image), to_lab(reference), no_spread=100 * NO_SPREAD)
+    return lambda colors: from_lab(move(to_lab(colors)))
 
 
 def reinhard(image: Tensor, reference: Tensor) -> Tensor:
@@ -162,7 +182,7 @@ def reinhard(image: Tensor, reference: Tensor) -> Tensor:
     c′ = σ_r / σ (c - μ) + μ_r. Source: Reinhard, Ashikhmin, Gooch, Shirley, *Color Transfer between Images*, IEEE
     Computer Graphics and Applications 21(5), 2001, equations 10 and 11, who use Ruderman's space lαβ.
     """
-    return from_lab(_match_mean_and_deviation(to_lab(image), to_lab(reference), no_spread=100 * NO_SPREAD))
+    return reinhard_map(image, reference)(image)
 
 
 def match_sorted(values: Tensor, reference: Tensor) -> Tensor:
@@ -178,12 +198,31 @@ def match_sorted(values: Tensor, reference: Tensor) -> Tensor:
     Returns:
         (C, N), in the order of `values`.
     """
-    levels = torch.linspace(0, 1, QUANTILES, dtype=values.dtype, device=values.device)
-    source, target = (_quantiles(x, levels) for x in (values, reference))
-    rank = (_rank(values, source, right=False) + _rank(values, source, right=True)) / 2
-    below = rank.long().clamp(max=QUANTILES - 2)
-    low, high = target.gather(1, below), target.gather(1, below + 1)
-    return low + (rank - below) * (high - low)
+    return _transport(values, _quantiles(values), _quantiles(reference))
+
+
+def slice_map(image: Tensor, reference: Tensor, rotation: Tensor) -> ColorMap:
+    """One step of sliced transport: colors are turned by `rotation` (3, 3), matched axis by axis, and turned back.
+
+    Beyond the colors of the image it goes on with slope 1.
+    """
+    table = _transport_table(rotation @ _rows(image), rotation @ _rows(reference))
+    return lambda colors: (rotation.T @ _look_up(rotation @ _rows(colors), *table)).reshape(colors.shape)
+
+
+def rotations(count: int, seed: int = 0) -> Tensor:
+    """Random rotations (count, 3, 3), which may mirror: orthogonal matrices, uniformly distributed."""
+    numbers = torch.randn(count, 3, 3, generator=torch.Generator().manual_seed(seed))
+    return torch.linalg.qr(numbers)[0]
+
+
+def distribution_map(image: Tensor, reference: Tensor, iterations: int = 10, seed: int = 0) -> ColorMap:
+    """The map of `match_distribution`, which can then be applied to other colors too."""
+    steps = []
+    for rotation in rotations(iterations, seed).to(image):
+        steps.append(slice_map(image, reference, rotation))
+        image = steps[-1](image)
+    return lambda colors: reduce(lambda moved, step: step(moved), steps, colors)
 
 
 def match_distribution(image: Tensor, reference: Tensor, iterations: int = 10, seed: int = 0) -> Tensor:
@@ -199,23 +238,26 @@ def match_distribution(image: Tensor, reference: Tensor, iterations: int = 10, s
         iterations: rotations.
         seed: of the rotations.
     """
-    result, target = _rows(image), _rows(reference)
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(iterations):
-        rotation = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0].to(result)
-        result = rotation.T @ match_sorted(rotation @ result, rotation @ target)
-    return result.reshape(image.shape)
+    return distribution_map(image, reference, iterations, seed)(image)
 
 
-def compress(image: Tensor, knee: float = 0.03) -> Tensor:
-    """Bends what leaves [0, 1] back into it, where `clamp` would cut it off and lose what was drawn there.
+def compress(image: Tensor, low: float | None = None, high: float | None = None, knee: float = 0.05) -> Tensor:
+    """Bends values from [low, high], which holds [0, 1], into [0, 1], where `clamp` would cut off what is drawn there.
 
-    Values between knee and 1 - knee stay. Beyond, a curve of slope 1 at the knee flattens out and never arrives: with
-    overshoot t ≥ 0 in units of the knee, 1 - knee + knee · t / (1 + t).
+    Values from knee to 1 - knee stay. Beyond, the shoulder of a film curve: with t ≥ 0, the distance from 1 - knee in
+    units of the knee, and T, that of `high`, 1 - knee + knee · t / (1 + t (1 - 1/T)). Its slope is 1 at t = 0, and T
+    lands on 1. With [low, high] = [0, 1] nothing moves. What lies outside [low, high] is clamped. None takes the
+    least and the largest value of the image.
     """
-    over = (image - (1 - knee)).clamp(min=0) / knee
-    under = (knee - image).clamp(min=0) / knee
-    return image.clamp(knee, 1 - knee) + knee * (over / (1 + over) - under / (1 + under))
+    low = min(0.0, image.min().item()) if low is None else low
+    high = max(1.0, image.max().item()) if high is None else high
+
+    def shoulder(t: Tensor, limit: float) -> Tensor:
+        return (t / (1 + t * (1 - 1 / limit))).clamp(max=1)
+
+    over = shoulder((image - (1 - knee)).clamp(min=0) / knee, max(1.0, 1 + (high - 1) / knee))
+    under = shoulder((knee - image).clamp(min=0) / knee, max(1.0, 1 - low / knee))
+    return (image.clamp(knee, 1 - knee) + knee * (over - under)).clamp(0, 1)
 
 
 def _mix(matrix: Tensor, image: Tensor) -> Tensor:
@@ -235,19 +277,19 @@ def _rows(image: Tensor) -> Tensor:
     return image[0].flatten(1)
 
 
-def _match_mean_and_deviation(image: Tensor, reference: Tensor, no_spread: float = NO_SPREAD) -> Tensor:
+def _mean_and_deviation_map(image: Tensor, reference: Tensor, no_spread: float = NO_SPREAD) -> ColorMap:
     deviation, mean = torch.std_mean(image, dim=(2, 3), keepdim=True, correction=0)
     new_deviation, new_mean = torch.std_mean(reference, dim=(2, 3), keepdim=True, correction=0)
-    return (image - mean) * (new_deviation / deviation.clamp(min=no_spread)) + new_mean
+    return lambda colors: (colors - mean) * (new_deviation / deviation.clamp(min=no_spread)) + new_mean
 
 
-def _transform(image: Tensor, reference: Tensor, matrix) -> Tensor:
-    """Moves the colors by the matrix that `matrix` makes of both covariances, from one mean to the other."""
+def _affine_map(image: Tensor, reference: Tensor, matrix: Callable[[Tensor, Tensor], Tensor]) -> ColorMap:
+    """Moves colors by the matrix that `matrix` makes of both covariances, from one mean to the other."""
     mean, covariance = _statistics(image)
     new_mean, new_covariance = _statistics(reference)
     A = matrix(_power(covariance, 1, least=NO_SPREAD**2), new_covariance)
-    moved = A.to(image) @ _rows(image) + (new_mean - A @ mean).to(image)
-    return moved.reshape(image.shape)
+    shift = (new_mean - A @ mean).to(image)
+    return lambda colors: (A.to(image) @ _rows(colors) + shift).reshape(colors.shape)
 
 
 def _statistics(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -264,18 +306,42 @@ def _power(matrix: Tensor, exponent: float, least: float = 0.0) -> Tensor:
     return (vectors * values.clamp(min=least) ** exponent) @ vectors.T
 
 
-def _quantiles(rows: Tensor, levels: Tensor) -> Tensor:
-    """Values at the given levels, row by row: what torch.quantile does, which refuses more than 16 million numbers."""
-    ordered = rows.sort(dim=1).values
-    place = levels * (rows.shape[1] - 1)
-    below = place.long().clamp(max=max(0, rows.shape[1] - 2))
-    low, high = ordered[:, below], ordered[:, (below + 1).clamp(max=rows.shape[1] - 1)]
+def _quantiles(rows: Tensor) -> Tensor:
+    """`QUANTILES` values of each row, from the least to the largest (torch.quantile refuses 16 million numbers)."""
+    ordered, last = rows.sort(dim=1).values, rows.shape[1] - 1
+    place = torch.linspace(0, last, QUANTILES, dtype=torch.float64, device=rows.device)
+    below = place.long().clamp(max=max(0, last - 1))
+    low, high = ordered[:, below], ordered[:, (below + 1).clamp(max=last)]
+    return low + (place - below).to(rows) * (high - low)
+
+
+def _transport(values: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """From the place of a value among the source's quantiles to the same place among the target's."""
+    place = (_place(values, source, right=False) + _place(values, source, right=True)) / 2
+    below = place.long().clamp(max=QUANTILES - 2)
+    low, high = target.gather(1, below), target.gather(1, below + 1)
     return low + (place - below) * (high - low)
 
 
-def _rank(values: Tensor, quantiles: Tensor, right: bool) -> Tensor:
+def _place(values: Tensor, quantiles: Tensor, right: bool) -> Tensor:
     """Where values stand among quantiles, as a number from 0 to the last index, linear between two of them."""
-    above = torch.searchsorted(quantiles, values.contiguous(), right=right).clamp(1, quantiles.shape[1] - 1)
+    above = torch.searchsorted(quantiles, values.contiguous(), right=right).clamp(1, QUANTILES - 1)
     low, high = quantiles.gather(1, above - 1), quantiles.gather(1, above)
     share = (values - low) / (high - low).clamp(min=torch.finfo(values.dtype).tiny)
     return above - 1 + share.clamp(0, 1)
+
+
+def _transport_table(values: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The transport at `TABLE` equally spaced values, where it can be looked up without a search."""
+    source = _quantiles(values)
+    low, span = source[:, :1], (source[:, -1:] - source[:, :1]).clamp(min=1e-6)
+    spaced = low + span * torch.linspace(0, 1, TABLE).to(values)
+    return low, span, _transport(spaced, source, _quantiles(reference))
+
+
+def _look_up(values: Tensor, low: Tensor, span: Tensor, table: Tensor) -> Tensor:
+    inside = values.clamp(low, low + span)
+    place = (inside - low) / span * (TABLE - 1)
+    below = place.long().clamp(0, TABLE - 2)
+    left, right = table.gather(1, below), table.gather(1, below + 1)
+    return left + (place - below) * (right - left) + (values - inside)

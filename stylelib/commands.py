@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from . import console, doctor, gallery, masks, transfer
+from . import console, doctor, gallery, lut, masks, photo, transfer
 from .backbones import Backbone, load_backbone
 from .console import INTERRUPTED
 from .images import ImageError, check_writable, load_image, save_image
@@ -27,9 +27,8 @@ CLIPS = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command that the options name; returns its exit status. Warnings are printed in one line each."""
-    command = {"stylize": _stylize, "texture": _texture, "video": _video, "doctor": _doctor, "gallery": _gallery}[
-        options.command
-    ]
+    commands = {"stylize": _stylize, "texture": _texture, "photo": _photo, "video": _video, "doctor": _doctor}
+    command = (commands | {"gallery": _gallery})[options.command]
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: _warn(str(message))
         return command(options)
@@ -130,6 +129,30 @@ def _video(options: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted else 0
 
 
+def _photo(options: argparse.Namespace) -> int:
+    _check_output(options)
+    if (options.style is None) == (options.lut is None):
+        raise ValueError("stylelib photo needs either a STYLE or --lut with a .cube file, and not both.")
+    content = _read(options.content, options.size)
+    if options.lut:
+        result = content.lerp(lut.apply(lut.load(options.lut), content), options.strength)
+    else:
+        style = _read(options.style, options.size)
+        if options.save_lut:
+            lut.save(lut.sample(photo.global_map(content, style, options.method)), options.save_lut)
+        regions = [tuple(_read_mask(file, options.size) for file in pair) for pair in options.regions]
+        how = {"method": options.method, "strength": options.strength, "regions": regions}
+        result = photo.transfer_photo(content, style, **how)
+    save_image(result, options.out)
+    height, width = result.shape[-2:]
+    console.say(f"{options.out}: {width} × {height} pixels")
+    return 0
+
+
+def _read_mask(file: str, size: int | None) -> Tensor:
+    return load_image(file, size, enlarge=False).mean(dim=1, keepdim=True)
+
+
 def _doctor(options: argparse.Namespace) -> int:
     _check_device(options.device)
     if options.content is None:
@@ -176,7 +199,7 @@ def _produce(options: argparse.Namespace, recipe: Callable[[Backbone, Callable[[
     return INTERRUPTED if result.interrupted else 0
 
 
-def _read(name: str, size: int) -> Tensor:
+def _read(name: str, size: int | None) -> Tensor:
     """A picture file; or, where there is no such file, a picture of the gallery by name. No larger than `size`."""
     in_gallery = name in gallery.names() and not Path(name).is_file()
     return load_image(gallery.path(name) if in_gallery else name, size, enlarge=False)
@@ -192,7 +215,9 @@ def _check_output(options: argparse.Namespace) -> None:
 def _sources(options: argparse.Namespace) -> list[str]:
     """Every file that the options read from."""
     named = [getattr(options, name, None) for name in ("content", "style", "mask")]
-    listed = [*getattr(options, "also", []), *(getattr(options, "regions", None) or [])]
+    regions = getattr(options, "regions", None) or []  # one pair of files, or for photographs several
+    pairs = [region if isinstance(region, list) else [region] for region in regions]
+    listed = [*getattr(options, "also", []), *(file for pair in pairs for file in pair)]
     return [name for name in [*named, *listed] if name]
 
 

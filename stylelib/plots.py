@@ -115,6 +115,34 @@ def _few_ticks(axis: Axes) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
+def color_clouds(images: Mapping[str, Tensor], angle: float = -60, points: int = 2500) -> Figure:
+    """The pixels of each image as points in the cube of red, green and blue, each drawn in its own color.
+
+    Args:
+        images: title → image (1, 3, H, W) in [0, 1].
+        angle: from which side, in degrees around the axis of blue.
+        points: pixels drawn of each image, evenly spread over it.
+    """
+    figure = Figure(figsize=(3.0 * len(images), 3.2))
+    for place, (title, image) in enumerate(images.items(), 1):
+        axis = figure.add_subplot(1, len(images), place, projection="3d", azim=angle, elev=18)
+        pixels = _pixels(image).reshape(-1, 3)
+        pixels = pixels[:: max(1, len(pixels) // points)]
+        axis.scatter(*pixels.T, c=pixels, s=5, linewidths=0, depthshade=False)
+        axis.set(xlim=(0, 1), ylim=(0, 1), zlim=(0, 1), xlabel="red", ylabel="green", zlabel="blue")
+        axis.set(xticks=[0, 1], yticks=[0, 1], zticks=[0, 1])
+        axis.set_box_aspect((1, 1, 1), zoom=0.78)
+        axis.set_title(title, fontsize=11)
+    return figure
+
+
+def as_jpeg(figure: Figure) -> bytes:
+    """A figure as a file for `ipywidgets.Image`."""
+    file = io.BytesIO()
+    figure.savefig(file, format="jpeg", dpi=100, pil_kwargs={"quality": 88})
+    return file.getvalue()
+
+
 def legend_beside(axis: Axes) -> None:
     """A legend to the right of the axes, where it covers no curve. For figures with a constrained layout."""
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False)

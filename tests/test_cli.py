@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from skimage import data
 
+import stylelib
 from stylelib import cli, commands, load_image, save_image, stylize
 from stylelib.backbones import RECIPES, weights_file
 
@@ -469,3 +470,52 @@ def test_a_control_that_makes_no_sense_costs_one_line(run, masked, options, mess
 def test_no_control_overwrites_one_of_its_sources(run, masked):
     arguments = ["stylize", "content.png", "style.jpg", *QUICK, "--mask", "mask.png", "-o", "mask.png"]
     assert "is one of the source pictures" in complaint(run(*arguments))
+
+
+# --- photo
+
+
+def test_photo_grades_a_picture(run):
+    assert run("photo", "content.png", "style.jpg", "-o", "out.png") == (0, "out.png: 96 × 64 pixels\n", "")
+    content, style, result = (load_image(name) for name in ("content.png", "style.jpg", "out.png"))
+    expected = stylelib.transfer_photo(content, style)
+    assert (result - expected).abs().max() <= 0.51 / 255
+
+
+def test_photo_saves_a_look_and_uses_it_again(run):
+    looked = ["photo", "content.png", "style.jpg", "--method", "linear", "--save-lut", "look.cube", "-o", "out.png"]
+    assert run(*looked)[0] == 0
+    assert run("photo", "content.png", "--lut", "look.cube", "-o", "again.png")[0] == 0
+    assert (load_image("again.png") - load_image("out.png")).abs().mean() < 1 / 255
+    assert run("photo", "content.png", "--lut", "look.cube", "--strength", "0", "-o", "same.png")[0] == 0
+    assert torch.equal(load_image("same.png"), load_image("content.png"))
+
+
+def test_photo_treats_regions_apart(run):
+    left = Image.new("L", (96, 64))
+    left.paste(255, (0, 0, 48, 64))
+    left.save("left.png")
+    Image.new("L", (80, 60), 255).save("all.png")
+    assert run("photo", "content.png", "style.jpg", "--regions", "left.png", "all.png", "-o", "out.png")[0] == 0
+    assert run("photo", "content.png", "style.jpg", "-o", "whole.png")[0] == 0
+    content, result, whole = (load_image(name) for name in ("content.png", "out.png", "whole.png"))
+    assert (result - content)[..., -10:].abs().mean() < 0.3 * (whole - content)[..., -10:].abs().mean()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["content.png"], "either a STYLE or --lut"),
+        (["content.png", "style.jpg", "--lut", "a.cube"], "either a STYLE or --lut"),
+        (["content.png", "--lut", "missing.cube"], "Cannot read missing.cube"),
+        (["content.png", "--lut", "text.jpg"], "no complete 3-D table"),
+        (["content.png", "style.jpg", "--save-lut", "a.cube"], "no color table can"),
+        (["content.png", "style.jpg", "--save-lut", "a.txt", "--method", "full"], "saved as .cube"),
+        (["content.png", "style.jpg", "--strength", "2"], "at least 0 and at most 1, not '2'"),
+        (["content.png", "style.jpg", "--method", "magic"], "invalid choice: 'magic'"),
+        (["content.png", "style.jpg", "--regions", "text.jpg", "text.jpg"], "not a picture"),
+    ],
+)
+def test_mistakes_with_photographs_cost_one_line(run, arguments, message):
+    assert message in complaint(run("photo", *arguments, "-o", "out.png"))
+    assert not Path("out.png").exists()

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "stylelib"
 ORDER = (
-    "machine files console images gallery color masks clips reel flow scenes backbones losses objective tiles "
+    "machine files console images gallery color lut masks clips reel flow scenes backbones losses objective tiles "
     "spectrum lbfgs loop cost transfer photo video doctor plots screen studio commands cli checks"
 ).split()
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")

@@ -426,3 +426,24 @@ def test_bars_stand_side_by_side_and_differ_in_their_hatching():
     assert [label.get_text() for label in axis.get_xticklabels()] == ["x", "y"]
     with pytest.raises(ValueError):
         plots.bars({str(k): {"x": 1.0} for k in range(5)}, ylabel="more than can be told apart")
+
+
+# --- clouds of colors
+
+
+def test_a_cloud_has_the_pixels_of_its_picture_in_their_own_colors():
+    image = torch.rand(1, 3, 10, 12, generator=torch.Generator().manual_seed(0))
+    figure = plots.color_clouds({"one": image, "two": 0 * image})
+    assert [axis.get_title() for axis in figure.axes] == ["one", "two"]
+    (cloud,) = figure.axes[0].collections
+    pixels = image[0].flatten(1).T.numpy()
+    assert np.allclose(np.stack(cloud._offsets3d, axis=1), pixels)
+    assert np.allclose(cloud.get_facecolor()[:, :3], pixels)
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_zlabel()) == ("red", "blue")
+
+
+def test_a_large_picture_is_thinned_and_the_cube_can_be_turned():
+    figure = plots.color_clouds({"large": torch.rand(1, 3, 100, 100)}, angle=30, points=500)
+    assert 500 <= len(figure.axes[0].collections[0].get_facecolor()) <= 1000
+    assert figure.axes[0].azim == 30
+    assert plots.as_jpeg(figure).startswith(b"\xff\xd8")
