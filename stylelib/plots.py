@@ -111,7 +111,12 @@ def lines(
 
 
 def _few_ticks(axis: Axes) -> None:
-    axis.yaxis.set_major_locator(LogLocator(numticks=8))
+    """Names few heights of a logarithmic axis: powers of ten, or 1, 2 and 5 where it spans hardly more than one."""
+    lowest, highest = axis.get_ylim()
+    short = highest < 300 * lowest
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if short else (1,), numticks=8))
+    if short:
+        axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 

@@ -215,6 +215,13 @@ def test_lines_without_places_count_their_points_and_take_limits():
     assert figure.axes[0].get_legend().get_window_extent().x0 >= figure.axes[0].get_window_extent().x1
 
 
+def test_a_logarithmic_axis_that_is_short_names_more_than_one_height():
+    figure = plots.lines({"one": [0.02, 0.05, 0.7]}, ylabel="height", log=True)
+    rendered(figure)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels() if label.get_text()]
+    assert {"0.02", "0.05", "0.1", "0.2", "0.5"} <= set(labels)
+
+
 # --- the diagram ---
 
 
