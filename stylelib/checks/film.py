@@ -1,6 +1,6 @@
 """Exercises of lesson 08: warp along a flow, judge a flow, find what is new, keep frames alike, find cuts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -305,8 +305,7 @@ def find_cuts(answer: Answer) -> None:
             raise Mistake("distance() takes two frames, not their numbers.")
         return float((image - before).abs().mean())
 
-    got = answer(list(frames), distance, 0.5)
-    got = [int(number) for number in got] if isinstance(got, list | tuple | Tensor) and not _mixed(got) else got
+    got = _as_list(answer(list(frames), distance, 0.5))
     mistakes = {
         "the first frame is missing. It begins a shot as well.": [4, 6],
         "these are the last frames of the shots. The frame *after* the jump begins the new one.": [0, 3, 5],
@@ -332,11 +331,11 @@ def find_cuts(answer: Answer) -> None:
         "these are True and False. Return the numbers of the frames.": [value in (0.0, 2.5, 5.0) for value in values],
     }
     expect(got, [0, 4, 6], mistakes, "the list of frames that begin a shot")
-    expect(answer(frames[:1], distance, 0.5), [0], what="the list for a film of one frame")
+    expect(_as_list(answer(frames[:1], distance, 0.5)), [0], what="the list for a film of one frame")
 
 
-def _mixed(values: object) -> bool:
-    return any(isinstance(value, bool) or (isinstance(value, Tensor) and value.numel() != 1) for value in values)
+def _as_list(got: object) -> object:
+    return list(got) if isinstance(got, tuple | Iterator) else got
 
 
 def _unchanged(answer: Answer, *tensors: Tensor) -> object:
