@@ -4,6 +4,8 @@ import statistics
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import psutil
@@ -17,17 +19,43 @@ from .lbfgs import HISTORY
 from .loop import optimize
 from .objective import Objective
 from .spectrum import spectrum
+from .tiles import TILE, TiledObjective
 
 # Beside its pairs, L-BFGS keeps a direction, this gradient and the last one, and makes two more vectors on the way.
 OTHER_VECTORS = 5
 KEPT_IMAGES = 4  # the current one and the best one, in the loop and in the recipe
 ROOMY = 8192  # bytes per pixel, more than twice what VGG-19 takes, the largest network: no need to look closer
+COMFORTABLE = 4.5 * 2**30  # bytes; a picture that takes more is evaluated in tiles, for the sake of whatever else runs
+FEW_PAIRS = 5
 TIMED_STEPS = 12
 CAUTION = 1.15  # convolutions need room of their own, which the bookkeeping does not see
 CONTROL_GROUPS = {  # where Linux tells a container how much memory it may use and uses: version 2, version 1
     "memory.max": ("memory.current", "inactive_file"),
     "memory/memory.limit_in_bytes": ("memory/memory.usage_in_bytes", "total_inactive_file"),
 }
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a picture is optimized: in one piece or in tiles, and with how much memory of past steps.
+
+    Attributes:
+        make: `Objective`, or a kind of it with the same arguments.
+        pairs: past steps that L-BFGS keeps.
+    """
+
+    make: Callable[..., Objective] = Objective
+    pairs: int = HISTORY
+
+
+# From fast to frugal.
+WAYS = (
+    Way(),
+    Way(TiledObjective),
+    Way(TiledObjective, FEW_PAIRS),
+    Way(partial(TiledObjective, tile=TILE // 2), FEW_PAIRS),
+)
+ObjectiveAt = Callable[[int, Callable[..., Objective]], Objective]  # size, kind of objective → the objective there
 
 
 class TensorMemory(TorchDispatchMode):
@@ -58,7 +86,12 @@ class TensorMemory(TorchDispatchMode):
 
 
 def memory(
-    objective_at: Callable[[int], Objective], shape: tuple[int, int], size: int, steps: int, optimizer: str = "lbfgs"
+    objective_at: ObjectiveAt,
+    shape: tuple[int, int],
+    size: int,
+    steps: int,
+    optimizer: str = "lbfgs",
+    way: Way = WAYS[0],
 ) -> int:
     """Bytes of all tensors that `steps` steps of `optimize` at long side `size` hold at their peak.
 
@@ -67,19 +100,20 @@ def memory(
     the optimizer keeps comes on top. Convolutions may take more, 10 % or so, for rooms of their own.
 
     Args:
-        objective_at: size → objective.
+        objective_at: size and kind → objective.
         shape: (H, W) of the picture to optimize, in any size.
+        way: how it is to be optimized.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode  # seconds, and most runs are far from any limit
 
     height, width = scaled_shape(*shape, size)
     with FakeTensorMode(allow_non_fake_inputs=True), TensorMemory() as account:
-        objective = objective_at(size)
+        objective = objective_at(size, way.make)
         image = torch.empty(1, 3, height, width, device=objective.device)
         variables, to_image = spectrum(image) if optimizer == "lbfgs" else (image, lambda pixels: pixels)
         variables.requires_grad_()
         objective(to_image(variables))["total"].backward()
-        vectors = 2 if optimizer == "adam" else OTHER_VECTORS + 2 * min(HISTORY, steps)
+        vectors = 2 if optimizer == "adam" else OTHER_VECTORS + 2 * min(way.pairs, steps)
         kept = vectors * variables.nbytes + KEPT_IMAGES * image.nbytes
     return account.peak + kept
 
@@ -92,30 +126,38 @@ def free_memory(device: torch.device) -> int:
     return int(min(psutil.virtual_memory().available, *_allowances()))
 
 
-def check_fits(
-    objective_at: Callable[[int], Objective],
+def fitting_way(
+    objective_at: ObjectiveAt,
     device: torch.device,
     shape: tuple[int, int],
     size: int,
     steps: int,
     optimizer: str = "lbfgs",
-) -> None:
-    """Arguments as in `memory`.
+) -> Way:
+    """The fastest way that leaves a processor's memory comfortable; if there is none, the fastest that fits.
+
+    Arguments as in `memory`.
 
     Raises:
         ValueError: the tensors alone take more than what is free. The message names the largest size that fits.
     """
     free = free_memory(device)
-    if ROOMY * size**2 < free:
-        return
-    needed = memory(objective_at, shape, size, steps, optimizer)
-    if needed <= free:
-        return
+    comfortable = min(free, COMFORTABLE) if device.type == "cpu" else free
+    if ROOMY * size**2 < comfortable:
+        return WAYS[0]
+    needed = cache(partial(memory, objective_at, shape, size, steps, optimizer))
+    for limit in (comfortable, free):
+        for way in WAYS:
+            if needed(way) <= limit:
+                return way
     largest = size
-    while largest > 1 and (excess := CAUTION * memory(objective_at, shape, largest, steps, optimizer) / free) > 1:
+    while (
+        largest > 1
+        and (excess := CAUTION * memory(objective_at, shape, largest, steps, optimizer, WAYS[-1]) / free) > 1
+    ):
         largest = int(largest / excess**0.5)  # memory goes with the number of pixels
     raise ValueError(
-        f"Size {size} needs about {gigabytes(needed)} of memory, and {gigabytes(free)} are free; "
+        f"Size {size} needs about {gigabytes(min(map(needed, WAYS)))} of memory, and {gigabytes(free)} are free; "
         f"the largest size that fits is {largest}."
     )
 

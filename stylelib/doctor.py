@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from .backbones import (
 )
 from .images import resize, scaled_shape
 from .objective import Near, Objective
+from .tiles import TILE
 from .transfer import STEPS, check_image, plan
 
 if TYPE_CHECKING:
@@ -69,16 +71,16 @@ def forecast(content: Tensor, backbone: Backbone, size: int = 512, steps: int = 
     """
     check_image("content", content, size)
 
-    def objective_at(scale: int) -> Objective:
+    def objective_at(scale: int, make: type[Objective]) -> Objective:
         picture = resize(content, scale)
-        return Objective(backbone, picture, picture.flip(-1))  # any style of this shape costs the same
+        return make(backbone, picture, picture.flip(-1))  # any style of this shape costs the same
 
     shape, device = tuple(content.shape[-2:]), backbone.mean.device
     _, last = plan(size, steps, scaled_shape(*shape, size))[-1]
-    cost.check_fits(objective_at, device, shape, size, last)
-    seconds = estimate(backbone, size, steps, shape)
+    way = cost.fitting_way(objective_at, device, shape, size, last)
+    seconds = estimate(backbone, size, steps, shape, way.make)
     height, width = scaled_shape(*shape, size)
-    memory = _in_use(device) + cost.CAUTION * cost.memory(objective_at, shape, size, last)
+    memory = _in_use(device) + cost.CAUTION * cost.memory(objective_at, shape, size, last, way=way)
     return (
         f"{width} × {height} pixels with {backbone.name} on {device}, {steps} evaluations: "
         f"about {max(seconds, 1):.0f} s and {cost.gigabytes(memory)} of memory"
@@ -113,16 +115,20 @@ def forecast_film(clip: "Clip", backbone: Backbone, size: int = 384, steps: int 
     )
 
 
-def estimate(backbone: Backbone, size: int, steps: int, shape: tuple[int, int]) -> float:
+def estimate(
+    backbone: Backbone, size: int, steps: int, shape: tuple[int, int], make: Callable[..., Objective] = Objective
+) -> float:
     """Seconds that `stylize` will take: a few steps at each scale, timed, for as many as each scale gets.
 
     Args:
         shape: (H, W) of the content, in any size.
+        make: kind of objective of the largest scale. Tiles cost the same each, so one stands for all of them.
     """
     total = 0.0
     for scale, count in plan(size, steps, scaled_shape(*shape, size)):
-        picture = torch.rand(1, 3, *scaled_shape(*shape, scale), generator=torch.Generator().manual_seed(0))
-        total += cost.seconds(Objective(backbone, picture, picture.flip(-1)), picture, count)
+        timed, kind = min(scale, TILE), make if scale == size else Objective
+        picture = torch.rand(1, 3, *scaled_shape(*shape, timed), generator=torch.Generator().manual_seed(0))
+        total += (scale / timed) ** 2 * cost.seconds(kind(backbone, picture, picture.flip(-1)), picture, count)
     return total
 
 

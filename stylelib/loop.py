@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .lbfgs import FIRST_MOVE, LBFGS
+from .lbfgs import FIRST_MOVE, HISTORY, LBFGS
 from .objective import Objective
 from .spectrum import spectrum
 
@@ -53,6 +53,7 @@ def optimize(
     optimizer: str = "lbfgs",
     learning_rate: float | None = None,
     project: Callable[[Tensor], Tensor] | None = None,
+    history: int | None = None,
 ) -> Iterator[Step]:
     """Changes the pixels of `image`, step by step, so that `objective` falls.
 
@@ -73,14 +74,18 @@ def optimize(
             `"adam"` (on its pixels: it scales each variable by itself, and the spectrum did not help it).
         learning_rate: None takes 1 for L-BFGS and 0.05 for Adam.
         project: image → the nearest image that is allowed, a linear map: each image seen is such a one.
+        history: past steps that L-BFGS remembers, each as large as two images; None takes 20.
 
     Raises:
-        ValueError: an unknown optimizer, or fewer than one step.
+        ValueError: an unknown optimizer, fewer than one step, or a history for Adam, which has none.
     """
     if steps < 1:
         raise ValueError(f"The loop needs at least one step; {steps} were asked for.")
+    if history is not None and optimizer != "lbfgs":
+        raise ValueError("Only L-BFGS has a history; leave it out.")
     project = project or (lambda image: image)
-    solver, pixels = _solver(optimizer, image.detach().to(objective.device), learning_rate)
+    settings = learning_rate, history or HISTORY
+    solver, pixels = _solver(optimizer, image.detach().to(objective.device), *settings)
     best: Step | None = None
     explosions, watch = 0, _Watch(solver)
     for index in range(steps):
@@ -100,7 +105,7 @@ def optimize(
         if exploded or creeps:
             explosions += exploded
             move = FIRST_MOVE if watch.learned else 2 * solver.first_move  # downward all the way: a longer one
-            solver, pixels = _solver(optimizer, best.image, learning_rate, move)
+            solver, pixels = _solver(optimizer, best.image, *settings, move)
             watch = _Watch(solver)
         yield step
 
@@ -137,7 +142,7 @@ def _better(step: Step, best: Step | None) -> Step:
 
 
 def _solver(
-    name: str, start: Tensor, learning_rate: float | None, first_move: float = FIRST_MOVE
+    name: str, start: Tensor, learning_rate: float | None, history: int, first_move: float = FIRST_MOVE
 ) -> tuple[Solver, Callable[[], Tensor]]:
     """An optimizer, and a function that gives the image as the optimizer's variables have it now."""
     if name not in RATES:
@@ -148,7 +153,7 @@ def _solver(
         return torch.optim.Adam([pixels], lr=rate), lambda: pixels
     coefficients, to_image = spectrum(start)
     coefficients = coefficients.contiguous().requires_grad_()
-    return LBFGS(coefficients, rate, first_move=first_move), lambda: to_image(coefficients)
+    return LBFGS(coefficients, rate, history, first_move), lambda: to_image(coefficients)
 
 
 def _give_up(step: Step, best: Step) -> Iterator[Step]:

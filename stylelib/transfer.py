@@ -23,7 +23,15 @@ from .masks import resize_mask, union
 from .objective import Objective, Style, as_styles
 
 STEPS = 240
-SHARES = (0.40, 0.35, 0.25)  # of the steps, at a quarter, half and all of the size
+# Of the steps, at each scale; the largest scales of a poster cost most and have least left to change.
+SHARES = {
+    1: (1.0,),
+    2: (0.35, 0.25),
+    3: (0.40, 0.35, 0.25),
+    4: (0.40, 0.30, 0.20, 0.10),
+    5: (0.40, 0.28, 0.18, 0.09, 0.05),
+}
+COARSEST = 512  # pixels; a poster begins no larger than that
 SMALLEST = 128  # pixels; below that the deep layers have too few positions for statistics
 SHORTEST = 32  # pixels; a shorter side leaves fewer than two positions in the deepest layer
 FEWEST = 3  # steps of a scale that are worth it; the first only measures where it starts
@@ -136,8 +144,8 @@ def stylize(
     project_at = partial(_projection, content, styles, backbone.mean.device)
     run = Run(shape, planned, backbone.mean.device, base, seed, optimizer, on_step, project_at, finish)
 
-    def objective_at(scale: int) -> Objective:
-        return Objective(backbone, _scaled(content, scale), [each.at(scale) for each in styles], **weights)
+    def objective_at(scale: int, make: type[Objective]) -> Objective:
+        return make(backbone, _scaled(content, scale), [each.at(scale) for each in styles], **weights)
 
     return _coarse_to_fine(run, objective_at)
 
@@ -163,8 +171,8 @@ def synthesize_texture(
     project_at = partial(_projection, None, styles, backbone.mean.device)
     run = Run((1, 1), planned, backbone.mean.device, None, seed, optimizer, on_step, project_at)
 
-    def objective_at(scale: int) -> Objective:
-        return Objective(backbone, style=[each.at(scale) for each in styles], **weights)
+    def objective_at(scale: int, make: type[Objective]) -> Objective:
+        return make(backbone, style=[each.at(scale) for each in styles], **weights)
 
     return _coarse_to_fine(run, objective_at)
 
@@ -194,17 +202,21 @@ def reconstruct(
     options = {"content_layers": [layer], "variation_weight": 0.01} | weights
     planned = [(size, steps)]
     run = Run(tuple(image.shape[-2:]), planned, backbone.mean.device, None, seed, optimizer, on_step)
-    return _coarse_to_fine(run, lambda scale: Objective(backbone, _scaled(image, scale), **options))
+    return _coarse_to_fine(run, lambda scale, make: make(backbone, _scaled(image, scale), **options))
 
 
-def _coarse_to_fine(run: Run, objective_at: Callable[[int], Objective]) -> Result:
+def _coarse_to_fine(run: Run, objective_at: cost.ObjectiveAt) -> Result:
     """Optimizes at each scale in turn; each starts from what the one before has brought."""
-    size, last = run.scales[-1]
-    cost.check_fits(objective_at, run.device, run.shape, size, last, run.optimizer)
+    size, _ = run.scales[-1]
+    # The largest first: if it does not fit, that is said before any work.
+    ways = {
+        scale: cost.fitting_way(objective_at, run.device, run.shape, scale, steps, run.optimizer)
+        for scale, steps in reversed(run.scales)
+    }
     image, history, interrupted = run.start(), [], False
     for scale, steps in run.scales:
         image = _enlarged(image, run.shape_at(scale), run.base)
-        image, interrupted = _paint(image, objective_at, scale, steps, run, history)
+        image, interrupted = _paint(image, objective_at, scale, steps, ways[scale], run, history)
         if interrupted:
             break
     image = _enlarged(image, run.shape_at(size), run.base)
@@ -212,14 +224,21 @@ def _coarse_to_fine(run: Run, objective_at: Callable[[int], Objective]) -> Resul
 
 
 def _paint(
-    image: Tensor, objective_at: Callable[[int], Objective], scale: int, steps: int, run: Run, history: list[Step]
+    image: Tensor,
+    objective_at: cost.ObjectiveAt,
+    scale: int,
+    steps: int,
+    way: cost.Way,
+    run: Run,
+    history: list[Step],
 ) -> tuple[Tensor, bool]:
     """The best image of one scale, and whether the run was stopped by hand; its steps go into the history."""
     best: Step | None = None
     interrupted = False
+    kept = way.pairs if run.optimizer == "lbfgs" else None
     try:
-        project = run.project_at(scale)
-        for step in optimize(image, objective_at(scale), steps, optimizer=run.optimizer, project=project):
+        objective, project = objective_at(scale, way.make), run.project_at(scale)
+        for step in optimize(image, objective, steps, optimizer=run.optimizer, project=project, history=kept):
             if best is None or step.losses["total"] <= best.losses["total"]:
                 best = step
             numbered = replace(step, index=len(history), steps=run.steps)
@@ -267,13 +286,16 @@ def plan(size: int, steps: int, *shapes: tuple[int, int]) -> list[tuple[int, int
 
 
 def scales(size: int) -> list[int]:
-    """A quarter, half and all of the size, without those too small to help."""
-    return [scale for scale in (size // 4, size // 2) if scale >= SMALLEST] + [size]
+    """A quarter, half and all of the size, without those too small to help; of a poster an eighth and so on, too."""
+    sizes = [size]
+    while sizes[0] // 2 >= SMALLEST and (len(sizes) < 3 or sizes[0] > COARSEST) and len(sizes) < max(SHARES):
+        sizes.insert(0, size // 2 ** len(sizes))
+    return sizes
 
 
 def shares(steps: int, count: int) -> list[int]:
     """How many of the steps each of `count` scales gets; at least one each."""
-    shares = SHARES[-count:]
+    shares = SHARES[count]
     counts = [max(1, round(steps * share / sum(shares))) for share in shares]
     counts[0] = max(1, counts[0] + steps - sum(counts))
     return counts

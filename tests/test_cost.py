@@ -1,6 +1,7 @@
 """The cost of a run before the run: bookkeeping agrees with what is allocated, a forecast with what then happens."""
 
 import time
+from functools import partial
 
 import psutil
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from stylelib import Objective, cost, doctor, gallery, load_backbone, stylize, synthesize_texture
 from stylelib.images import resize
+from stylelib.tiles import TiledObjective
 
 GIB = 2**30
 SLIM = load_backbone("slim")
@@ -15,7 +17,7 @@ SLIM = load_backbone("slim")
 
 def objective_at(backbone):
     content, style = torch.rand(2, 1, 3, 192, 256, generator=torch.Generator().manual_seed(0))
-    return lambda size: Objective(backbone, resize(content, size), resize(style, size))
+    return lambda size, make=Objective: make(backbone, resize(content, size), resize(style, size))
 
 
 def needed(backbone=SLIM, size=256, **options):
@@ -110,23 +112,53 @@ def test_a_size_that_cannot_fit_is_refused_with_the_largest_that_does(free):
     content, style = torch.rand(2, 1, 3, 192, 256, generator=torch.Generator().manual_seed(0))
     free(needed(size=512))
     with pytest.raises(
-        ValueError, match=r"Size 4096 needs about \d+\.\d GiB .* the largest size that fits is \d+\.$"
+        ValueError, match=r"Size 1024 needs about \d+\.\d GiB .* the largest size that fits is \d+\.$"
     ) as e:
-        stylize(content, style, backbone=SLIM, size=4096)
+        stylize(content, style, backbone=SLIM, size=1024)
     largest = int(str(e.value).removesuffix(".").rpartition(" ")[2])
-    assert 400 < largest < 512
+    assert 400 < largest < 1024
     stylize(content, style, backbone=SLIM, size=largest, steps=3)
     with pytest.raises(ValueError, match="largest size that fits"):
-        synthesize_texture(style, backbone=SLIM, size=4096)
+        synthesize_texture(style, backbone=SLIM, size=1024)
+
+
+def way(size=256):
+    return cost.fitting_way(objective_at(SLIM), torch.device("cpu"), (192, 256), size, 100)
 
 
 def test_what_fits_exactly_is_not_refused(free):
-    cost_of_it = needed(size=256)
-    free(cost_of_it)
-    cost.check_fits(objective_at(SLIM), torch.device("cpu"), (192, 256), 256, 100)
-    free(cost_of_it - 1)
+    frugal = needed(size=256, way=cost.WAYS[-1])
+    free(frugal)
+    assert way() == cost.WAYS[-1]
+    free(frugal - 1)
     with pytest.raises(ValueError, match="Size 256"):
-        cost.check_fits(objective_at(SLIM), torch.device("cpu"), (192, 256), 256, 100)
+        way()
+
+
+def test_what_does_not_fit_in_one_piece_is_evaluated_in_tiles(free, monkeypatch):
+    monkeypatch.setattr(cost, "WAYS", (cost.Way(), cost.Way(partial(TiledObjective, tile=64)), cost.Way(pairs=1)))
+    whole, tiled = (needed(size=256, way=each) for each in cost.WAYS[:2])
+    assert tiled < 0.8 * whole
+    free(whole)
+    assert way() == cost.WAYS[0]
+    free(whole - 1)
+    assert way() == cost.WAYS[1]
+    content, style = torch.rand(2, 1, 3, 192, 256, generator=torch.Generator().manual_seed(0))
+    tiles = stylize(content, style, backbone=SLIM, size=256, steps=4).image
+    free(10 * whole)
+    in_one_piece = stylize(content, style, backbone=SLIM, size=256, steps=4).image
+    assert (tiles - in_one_piece).abs().max() < 0.02 and not torch.equal(tiles, in_one_piece)
+
+
+def test_on_a_processor_a_large_picture_leaves_memory_to_others(free, monkeypatch):
+    free(2**40)
+    assert way(512) == cost.WAYS[0]
+    monkeypatch.setattr(cost, "COMFORTABLE", needed(size=512) - 1)
+    assert way(512).make is not Objective
+
+
+def test_a_poster_of_twelve_megapixels_takes_less_than_six_gigabytes():
+    assert cost.CAUTION * needed(size=4096, steps=24, way=cost.WAYS[2]) < 6e9
 
 
 # --- seconds

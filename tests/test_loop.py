@@ -184,3 +184,11 @@ def test_errors_name_what_is_wrong(image):
 if __name__ == "__main__":
     for name in CURVES:
         print(f'    "{name}": ({", ".join(f"{value:.4g}" for value in best_so_far(name))}),')
+
+
+def test_a_shorter_history_remembers_less_and_only_lbfgs_has_one():
+    content, objective = small_transfer()
+    short, usual = ([step.losses["total"] for step in optimize(content, objective, 12, history=h)] for h in (2, None))
+    assert short[:4] == usual[:4] and short[-1] > usual[-1]
+    with pytest.raises(ValueError, match="Only L-BFGS has a history"):
+        next(optimize(content, objective, optimizer="adam", history=5))

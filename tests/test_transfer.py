@@ -272,3 +272,10 @@ def test_what_no_control_can_mean_is_refused_in_words(content, style):
         stylize(content, [], **SMALL)
     with pytest.raises(ValueError, match="short side of the style would be under 32"):
         stylize(content, Style(style, scale=0.25), **SMALL)
+
+
+@pytest.mark.parametrize("size, expected", [(100, [100]), (512, [128, 256, 512]), (4096, [512, 1024, 2048, 4096])])
+def test_a_poster_begins_as_small_as_a_picture_for_the_screen(size, expected):
+    assert scales(size) == expected
+    counts = shares(240, len(expected))
+    assert sum(counts) == 240 and counts == sorted(counts, reverse=True)
