@@ -8,10 +8,10 @@ With STYLELIB_STRICT=1 in the environment, an exercise that was not attempted is
 files below is a name of this module: `checks.EXERCISES` lists them.
 """
 
-from . import content, control, distillation, features, film, gram, loop, photo, pixels
+from . import content, control, distillation, features, film, gram, hidden, loop, photo, pixels
 from .core import EXERCISES, Exercise, Mistake, NotAttempted
 from .keeping import keep, mine
 
 globals().update(EXERCISES)  # each file has entered its exercises
 __all__ = ["EXERCISES", "Exercise", "Mistake", "NotAttempted", "keep", "mine", *EXERCISES]
-__all__ += ["content", "control", "distillation", "features", "film", "gram", "loop", "photo", "pixels"]
+__all__ += ["content", "control", "distillation", "features", "film", "gram", "hidden", "loop", "photo", "pixels"]
