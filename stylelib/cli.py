@@ -159,6 +159,25 @@ def _parser() -> argparse.ArgumentParser:
     _add_run_options(command, size=None, meaning="512, of a clip 384")
 
     commands.add_parser("gallery", help="names of the course's pictures")
+
+    command = commands.add_parser("grade", help="marks for lessons that students handed in")
+    command.add_argument("submissions", metavar="SUBMISSIONS", help="a folder with a folder for each student")
+    command.add_argument("-o", "--out", required=True, help="the table to write, as CSV")
+    command.add_argument(
+        "--released", metavar="NOTEBOOKS", help="folder of the lessons as students got them (the course's)"
+    )
+    command.add_argument(
+        "--seconds", type=_number(float, least=1), default=30, help="for an exercise (default %(default)s)"
+    )
+    command.add_argument(
+        "--memory", type=_number(float, least=0.1), default=2, help="in GB, beside torch (default %(default)s)"
+    )
+    command.add_argument(
+        "--jobs", type=_number(int, least=1), help="how many at once (as many as there are processors)"
+    )
+    command.add_argument(
+        "--seed", type=_number(int, least=0), help="of the hidden tests, to try a mark again (a secret one)"
+    )
     return parser
 
 

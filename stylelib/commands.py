@@ -27,8 +27,15 @@ CLIPS = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command that the options name; returns its exit status. Warnings are printed in one line each."""
-    commands = {"stylize": _stylize, "texture": _texture, "photo": _photo, "video": _video, "doctor": _doctor}
-    command = (commands | {"gallery": _gallery})[options.command]
+    command = {
+        "stylize": _stylize,
+        "texture": _texture,
+        "photo": _photo,
+        "video": _video,
+        "doctor": _doctor,
+        "gallery": _gallery,
+        "grade": _grade,
+    }[options.command]
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: _warn(str(message))
         return command(options)
@@ -176,6 +183,27 @@ def _gallery(options: argparse.Namespace) -> int:
     console.say(f"styles        {', '.join(gallery.styles())}")
     console.say(f"photographs   {', '.join(gallery.photographs())}")
     console.say(f"paintings     {', '.join(gallery.paintings())} (downloaded when first used)")
+    return 0
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from . import grading  # brings IPython, which no other command needs
+
+    limits = grading.Limits(options.seconds, round(options.memory * 1e9))
+    try:
+        marks = grading.grade(
+            options.submissions,
+            options.out,
+            options.released,
+            jobs=options.jobs,
+            limits=limits,
+            seed=options.seed,
+            say=lambda line: console.say(line, sys.stderr),
+        )
+    except KeyboardInterrupt:
+        console.complain("interrupted; no marks were written.")
+        return INTERRUPTED
+    console.say(f"{options.out}: {len(marks)} rows, {sum(not mark.wrong for mark in marks)} of them without a mistake")
     return 0
 
 

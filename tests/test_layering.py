@@ -8,7 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "stylelib"
 ORDER = (
     "machine files console images gallery color lut masks clips reel flow scenes backbones losses objective tiles "
-    "spectrum lbfgs loop cost transfer photo video doctor plots screen studio commands cli checks"
+    "spectrum lbfgs loop cost transfer photo video doctor plots screen studio checks sandbox submission grading "
+    "commands cli"
 ).split()
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 CHECKS = sorted((PACKAGE / "checks").glob("*.py"))  # a leaf in several files
