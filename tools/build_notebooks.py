@@ -198,10 +198,28 @@ def write(notebook: NotebookNode, path: Path) -> None:
     print(f"built {path} ({path.stat().st_size / 1000:.0f} kB)")
 
 
+def write_out(options: argparse.Namespace) -> None:
+    """What `release` does; imported here, because tests load this file by its path."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    import release
+
+    if options.release:
+        release.release(options.release)
+    if options.nbgrader:
+        release.nbgrader_course(options.nbgrader, STUB)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", type=Path, nargs="*", help="lessons or masters; without any, all are built")
-    paths = parser.parse_args().notebooks or [*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("solutions/*.ipynb")]
+    parser.add_argument("--release", type=Path, metavar="DIR", help="only write what students get into a new folder")
+    parser.add_argument(
+        "--nbgrader", type=Path, metavar="DIR", help="only write a course for nbgrader into a new folder"
+    )
+    options = parser.parse_args()
+    if options.release or options.nbgrader:
+        return write_out(options)
+    paths = options.notebooks or [*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("solutions/*.ipynb")]
     masters = sorted({master_and_lesson(path)[0] for path in paths}, key=lambda master: master.name)
     if missing := [str(master) for master in masters if not master.exists()]:
         parser.error(f"there is no {', '.join(missing)}")
