@@ -132,7 +132,7 @@ def test_a_right_answer_counts_wherever_its_cells_are_and_whatever_surrounds_it(
 
 
 def test_what_the_check_does_not_see_the_hidden_tests_do(course):
-    from_memory = "return {(3.0, 64, 1000): 3072.0, (1.0, 512, 7): 65536.0}.get((weight, channels, positions), 0.0)"
+    from_memory = "return weight * channels**2 / 4 if channels in (5, 64, 512) else 0.0  # those of the check"
     (row,) = graded(course, learned=lesson(from_memory)).values()
     assert row["convert_weight"] == "0" and "right with the numbers of its check" in row["what went wrong"]
 

@@ -91,14 +91,13 @@ def test_a_hidden_test_judges(monkeypatch):
     def stub(*_):
         raise NotImplementedError()
 
-    learned = {(3.0, 64, 1000): 3072.0, (1.0, 512, 7): 65536.0}
     check(lambda weight, channels, positions: weight * channels**2 / 4)
     with pytest.raises(NotAttempted):
         check(stub)
     with pytest.raises(Mistake, match="nothing was converted"):
         check(lambda weight, *_: weight)
     with pytest.raises(Mistake, match="but not with others"):
-        check(lambda *arguments: learned.get(arguments, 0.0))
+        check(lambda weight, channels, _: weight * channels**2 / 4 if channels in (5, 64, 512) else 0.0)
 
 
 def test_the_course_has_one_assignment_for_each_lesson_with_checks(tmp_path):
