@@ -101,7 +101,9 @@ def inside(flow: Tensor) -> Tensor:
     """Mask (1, 1, H, W): 1 where a flow ends within the picture."""
     height, width = flow.shape[-2:]
     columns, rows = (positions(height, width, flow.device) + flow).split(1, dim=1)
-    return ((columns >= 0) & (columns <= width - 1) & (rows >= 0) & (rows <= height - 1)).float()
+    reach = 0.5  # as far as a pixel does: at the border a flow of next to nothing is not outside
+    across = (columns >= -reach) & (columns <= width - 1 + reach)
+    return (across & (rows >= -reach) & (rows <= height - 1 + reach)).float()
 
 
 def agreement(image: Tensor, warped: Tensor, flow: Tensor) -> Tensor:
