@@ -9,26 +9,20 @@ import math
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from . import console
 from .console import INTERRUPTED, USER_ERROR
 
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a polite kill or a batch system's time limit, a closed window
-PACKAGE = Path(__file__).parent
 # As in `photo`, `backbones`, `transfer` and `objective`, which would bring torch along. A test keeps them equal.
 METHODS = ("smooth", "linear", "covariance", "reinhard", "full")
 BACKBONES, STEPS, STYLE_WEIGHT = ("slim", "vgg19", "squeezenet1_0"), 240, 32.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns its exit status.
-
-    Every `ValueError` that this package raises carries a sentence for the user; it is printed alone.
-    """
+    """Runs one command and returns its exit status. A mistake of the user costs one line, without a traceback."""
     console.prepare()
     options = _parser().parse_args(arguments)
     try:
@@ -40,13 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
         console.complain("interrupted before there was a picture to keep.")
         return INTERRUPTED
     except Exception as error:
-        if _is_out_of_memory(error):
-            console.complain("not enough memory for this size; choose a smaller --size.")
-        elif isinstance(error, ValueError) and _is_for_the_user(error):
-            console.complain(str(error))
-        else:
+        if not (sentence := console.sentence(error)):
             raise
-    return USER_ERROR
+        console.complain(sentence)
+        return USER_ERROR
 
 
 @contextmanager
@@ -78,17 +69,6 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _is_for_the_user(error: ValueError) -> bool:
-    """Did a `raise` of this package's make it? Anything else, a UnicodeError for one, is a mistake of the program."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return PACKAGE in Path(last.filename).parents and (last.line or "").startswith("raise ")
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """For the processor and for Apple's GPUs, torch raises a plain RuntimeError; for others a subclass of it."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))
-
-
 class _Parser(argparse.ArgumentParser):
     """Reports a mistake in one line; argparse would print the whole usage before it."""
 
@@ -100,9 +80,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="stylelib", description="Neural style transfer, offline and on any machine.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    command = commands.add_parser("stylize", help="paint one picture in the style of another")
-    command.add_argument("content", metavar="CONTENT", help="a picture file, or a name from the gallery")
+    command = commands.add_parser(
+        "stylize",
+        help="paint one picture, or many, in the style of another",
+        usage="stylelib stylize CONTENT … STYLE -o OUT [options]",
+    )
+    command.add_argument(
+        "content",
+        metavar="CONTENT",
+        nargs="+",
+        help="a picture file, or a name from the gallery; several, or a folder of them, make OUT a folder of results, "
+        "and what is already there is left out",
+    )
     _add_recipe_options(command, size=512)
+    command.add_argument("--keep-alpha", action="store_true", help="the result is transparent where the content is")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="paint many pictures on this Dask cluster")
     _add_style_weight(command)
     command.add_argument(
         "--start",
@@ -205,6 +197,8 @@ def _add_recipe_options(command: argparse.ArgumentParser, size: int) -> None:
     command.add_argument("-o", "--out", required=True, help="file to write; its ending (.png, .jpg) says the format")
     seed = _number(int, least=0, below=2**63)
     command.add_argument("--seed", type=seed, help="of the random start: another one, another picture (default 0)")
+    command.add_argument("--bits", type=int, choices=[8, 16], default=8, help="per channel; 16 for .png and .tif")
+    command.add_argument("--dpi", type=_number(float, least=1), help="dots per inch, for print; kept in the file")
     _add_run_options(command, size)
 
 

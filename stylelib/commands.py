@@ -2,20 +2,24 @@
 
 import argparse
 import math
+import os
 import sys
 import warnings
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from . import console, doctor, gallery, lut, masks, photo, transfer
+from . import batch, console, cost, decoding, doctor, encoding, gallery, lut, masks, photo, transfer
 from .backbones import Backbone, load_backbone
-from .console import INTERRUPTED
-from .images import ImageError, check_writable, load_image, save_image
+from .console import INTERRUPTED, USER_ERROR
+from .decoding import PictureFile
+from .images import ImageError, check_writable, load_alpha, load_image, load_profile, save_image
 from .loop import Step
 from .objective import Style
 from .transfer import Result
@@ -23,6 +27,7 @@ from .transfer import Result
 SOFT_EDGE = 0.01  # of the mask's long side
 PICTURE_SIZE, FILM_SIZE = 512, 384  # where doctor is not told; as the defaults of `stylize` and `video`
 CLIPS = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".ts", ".gif"}
+OnStep = Callable[[Step], None]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,21 +52,33 @@ def _warn(text: str) -> None:
 
 
 def _stylize(options: argparse.Namespace) -> int:
-    content, styles = _read(options.content, options.size), _styles(options)
-    return _produce(
-        options,
-        lambda backbone, on_step: transfer.stylize(
-            content,
-            styles,
-            backbone=backbone,
-            size=options.size,
-            steps=options.steps,
-            seed=options.seed or 0,
-            start=options.start,
-            color=options.color,
-            style_weight=options.style_weight,
-            on_step=on_step,
-        ),
+    if len(options.content) > 1 or os.path.isdir(gallery.find(options.content[0])):
+        return _stylize_all(options)
+    if options.scheduler:
+        raise ValueError("--scheduler is for many pictures; give several contents, or a folder of them.")
+    (content,) = options.content
+    _check_output(options)
+    extras = _extras(options, content)
+    if options.keep_alpha and extras["alpha"] is None:
+        raise ValueError(f"{content} has no transparent parts that --keep-alpha could keep.")
+    pictures = _read(content, options.size), _styles(options)
+    return _produce(options, extras, lambda backbone, on_step: _stylized(options, *pictures, backbone, on_step))
+
+
+def _stylized(
+    options: argparse.Namespace, content: Tensor, styles: list[Style], backbone: Backbone, on_step: OnStep
+) -> Result:
+    return transfer.stylize(
+        content,
+        styles,
+        backbone=backbone,
+        size=options.size,
+        steps=options.steps,
+        seed=options.seed or 0,
+        start=options.start,
+        color=options.color,
+        style_weight=options.style_weight,
+        on_step=on_step,
     )
 
 
@@ -86,10 +103,69 @@ def _styles(options: argparse.Namespace) -> list[Style]:
     return [Style(image, weight, options.stroke, where) for image, weight in zip(images, weights, strict=True)]
 
 
+def _stylize_all(options: argparse.Namespace) -> int:
+    """Paints each content into a folder of results."""
+    folder = Path(options.out)
+    if folder.is_file() or (encoding.format_of(folder) and not folder.is_dir()):
+        raise ImageError(
+            f"{options.content[0]} … need a folder for their results; {folder} is the name of one picture."
+        )
+    ending = ".png" if options.bits == 16 or options.keep_alpha else None
+    every = batch.jobs(options.content, folder, ending)
+    _check_seed(options)
+    _check_device(options.device)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ImageError(f"Cannot make the folder {folder}: {error.strerror or error}.") from error
+    work = [job for job in every if not job.out.exists()]
+    for job in work:
+        check_writable(job.out, bits=options.bits, alpha=options.keep_alpha, dpi=options.dpi)
+    if skipped := len(every) - len(work):
+        console.say(f"{skipped} of {len(every)} are in {folder} already")
+    paint = partial(paint_one, options, _styles(options))
+    if options.scheduler:
+        outcomes = batch.on_cluster(work, paint, options.scheduler)
+    else:
+        _backbone(options.backbone, options.device)  # if that fails, it would for each picture
+        outcomes = batch.here(work, paint)
+    failed = []
+    for number, (job, outcome) in enumerate(outcomes, start=1):
+        if outcome.interrupted:
+            console.complain(f"interrupted with {len(work) - number + 1} to go; run it again to go on.")
+            return INTERRUPTED
+        if outcome.file is None:
+            failed.append(job.content)
+            console.complain(f"{number} of {len(work)}: {outcome.says}")
+        else:
+            encoding.write_bytes(outcome.file, job.out)
+            console.say(f"{number} of {len(work)}: {job.out}: {outcome.says}")
+    if failed:
+        console.complain(f"{len(failed)} of {len(work)} could not be painted: {', '.join(failed)}.")
+    return USER_ERROR if failed else 0
+
+
+def paint_one(options: argparse.Namespace, styles: list[Style], content: PictureFile, ending: str) -> batch.Outcome:
+    """One picture of many, on this machine or on another of a cluster."""
+    extras, picture = _extras(options, content), _read(content, options.size)
+    backbone = _backbone(options.backbone, options.device)
+    with _progress(options, content.name) as on_step:
+        result = _stylized(options, picture, styles, backbone, on_step)
+    with TemporaryDirectory() as folder:
+        out = Path(folder, f"out{ending}")
+        save_image(result.image, out, **extras)
+        return batch.Outcome(_says(result), out.read_bytes(), result.interrupted)
+
+
+_backbone = cache(load_backbone)  # for one picture after the other
+
+
 def _texture(options: argparse.Namespace) -> int:
+    _check_output(options)
     style = _read(options.style, options.size)
     return _produce(
         options,
+        _extras(options, options.style),
         lambda backbone, on_step: transfer.synthesize_texture(
             style,
             backbone=backbone,
@@ -174,7 +250,8 @@ def _doctor(options: argparse.Namespace) -> int:
         said = doctor.forecast_film(open_clip(options.content, size), backbone, size, options.steps)
     else:
         size = options.size or PICTURE_SIZE
-        said = doctor.forecast(_read(options.content, size), backbone, size, options.steps)
+        reading = _reading(options.content, size)
+        said = doctor.forecast(_read(options.content, size), backbone, size, options.steps, reading)
     console.say(f"{options.content}: {said}")
     return 0
 
@@ -207,42 +284,93 @@ def _grade(options: argparse.Namespace) -> int:
     return 0
 
 
-def _produce(options: argparse.Namespace, recipe: Callable[[Backbone, Callable[[Step], None]], Result]) -> int:
+def _produce(options: argparse.Namespace, extras: dict, recipe: Callable[[Backbone, OnStep], Result]) -> int:
     """Checks what can be checked first, runs the recipe with a progress bar, writes the picture."""
-    _check_output(options)
     _check_seed(options)
     _check_device(options.device)
     backbone = load_backbone(options.backbone, options.device)
+    with _progress(options) as on_step:
+        result = recipe(backbone, on_step)
+    _save(result.image, Path(options.out), extras)
+    console.say(f"{options.out}: {_says(result)}")
+    return INTERRUPTED if result.interrupted else 0
+
+
+@contextmanager
+def _progress(options: argparse.Namespace, name: str | None = None) -> Iterator[OnStep]:
+    """A progress bar: what to call with each step."""
     # disable=None: no bar where standard error is not a terminal, so that a log holds messages only.
-    with tqdm(total=options.steps, unit="step", leave=False, disable=None) as bar:
+    with tqdm(total=options.steps, desc=name, unit="step", leave=False, disable=None) as bar:
 
         def on_step(step: Step) -> None:
             bar.update()
             bar.set_postfix_str(f"loss {step.losses['total']:.3g}", refresh=False)
 
-        result = recipe(backbone, on_step)
-    save_image(result.image, options.out)
+        yield on_step
+
+
+def _says(result: Result) -> str:
     height, width = result.image.shape[-2:]
-    console.say(f"{options.out}: {width} × {height} pixels after {result.evaluations} evaluations")
-    return INTERRUPTED if result.interrupted else 0
+    return f"{width} × {height} pixels after {result.evaluations} evaluations"
 
 
-def _read(name: str, size: int | None) -> Tensor:
-    """A picture file; or, where there is no such file, a picture of the gallery by name. No larger than `size`."""
-    in_gallery = name in gallery.names() and not Path(name).is_file()
-    return load_image(gallery.path(name) if in_gallery else name, size, enlarge=False)
+def _extras(options: argparse.Namespace, source: PictureFile) -> dict:
+    """What goes into the result's file beside its colors, as arguments of `save_image`."""
+    alpha = None
+    if getattr(options, "keep_alpha", False):
+        alpha = load_alpha(_found(source), options.size)
+    return {"bits": options.bits, "dpi": options.dpi, "profile": load_profile(_found(source)), "alpha": alpha}
+
+
+def _save(image: Tensor, out: Path, extras: dict) -> None:
+    """Writes a result; where that fails, on a full disk, in the folder for temporary files."""
+    try:
+        save_image(image, out, **extras)
+    except ImageError as error:
+        rescued = Path(gettempdir(), f"stylelib-{os.getpid()}{out.suffix}")
+        try:
+            save_image(image, rescued, **extras)
+        except ImageError:
+            raise error from None
+        raise ImageError(f"{error} The picture is in {rescued} instead.") from error
+
+
+def _read(file: PictureFile, size: int | None) -> Tensor:
+    """A picture file or one of the gallery, no larger than `size`; refused where decoding it does not fit."""
+    needed, free = _reading(file, size), cost.free_memory(torch.device("cpu"))
+    if needed > free:
+        raise ImageError(
+            f"Reading {decoding.name_of(file)} takes about {cost.gigabytes(needed)} of memory, and "
+            f"{cost.gigabytes(free)} are free; make it smaller first."
+        )
+    return load_image(_found(file), size, enlarge=False)
+
+
+def _reading(file: PictureFile, size: int | None) -> int:
+    """Bytes that decoding a picture takes."""
+    return decoding.memory(decoding.open_picture(_found(file)), size)
+
+
+def _found(file: PictureFile) -> PictureFile:
+    """What to read: the file behind a name, or an open file from its beginning."""
+    if isinstance(file, str):
+        return gallery.find(file)
+    file.seek(0)
+    return file
 
 
 def _check_output(options: argparse.Namespace) -> None:
-    check_writable(options.out)
-    sources = [Path(name).resolve() for name in _sources(options)]
-    if Path(options.out).resolve() in sources:
+    extras = {"bits": getattr(options, "bits", 8), "dpi": getattr(options, "dpi", None)}
+    check_writable(options.out, alpha=getattr(options, "keep_alpha", False), **extras)
+    if Path(options.out).resolve() in [Path(name).resolve() for name in _sources(options)]:
         raise ImageError(f"{options.out} is one of the source pictures; choose another name for the result.")
 
 
 def _sources(options: argparse.Namespace) -> list[str]:
     """Every file that the options read from."""
-    named = [getattr(options, name, None) for name in ("content", "style", "mask")]
+    contents = getattr(options, "content", None) or []
+    contents = [contents] if isinstance(contents, str) else contents
+    named = [*contents, *(getattr(options, name, None) for name in ("style", "mask"))]
     regions = getattr(options, "regions", None) or []  # one pair of files, or for photographs several
     pairs = [region if isinstance(region, list) else [region] for region in regions]
     listed = [*getattr(options, "also", []), *(file for pair in pairs for file in pair)]

@@ -3,8 +3,11 @@
 import codecs
 import os
 import sys
+import traceback
+from pathlib import Path
 from typing import TextIO
 
+PACKAGE = Path(__file__).parent
 USER_ERROR, INTERRUPTED = 2, 130  # 130 is what shells report for Ctrl-C
 PLAIN = {"×": "x", "–": "-", "’": "'", "…": "..."}
 
@@ -30,6 +33,18 @@ def say(text: str, stream: TextIO | None = None) -> None:
 def complain(text: str) -> None:
     """Prints a line on standard error."""
     say(f"stylelib: {text}", sys.stderr)
+
+
+def sentence(error: Exception) -> str | None:
+    """What to tell the user of an error; None if it is a mistake of the program.
+
+    Every `ValueError` that this package raises carries a sentence for the user. Others do not, a UnicodeError for one.
+    """
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error)):  # torch's too
+        return "not enough memory for this size; choose a smaller --size."
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    is_ours = PACKAGE in Path(last.filename).parents and (last.line or "").startswith("raise ")
+    return str(error) if is_ours and isinstance(error, ValueError) else None
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

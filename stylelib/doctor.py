@@ -63,13 +63,13 @@ def report(device: str = "auto", *, backbone: str = "slim", size: int = 512, ste
     )
 
 
-def forecast(content: Tensor, backbone: Backbone, size: int = 512, steps: int = STEPS) -> str:
-    """Seconds and memory that `stylize` will take, in one line.
+def forecast(content: Tensor, backbone: Backbone, size: int = 512, steps: int = STEPS, reading: int = 0) -> str:
+    """Seconds and memory that `stylize` will take, in one line; `reading` is what decoding the content took before.
 
     Raises:
         ValueError: what `stylize` would refuse, a size beyond the free memory among it.
     """
-    check_image("content", content, size)
+    content = check_image("content", content, size)
 
     def objective_at(scale: int, make: type[Objective]) -> Objective:
         picture = resize(content, scale)
@@ -80,7 +80,7 @@ def forecast(content: Tensor, backbone: Backbone, size: int = 512, steps: int = 
     way = cost.fitting_way(objective_at, device, shape, size, last)
     seconds = estimate(backbone, size, steps, shape, way.make)
     height, width = scaled_shape(*shape, size)
-    memory = _in_use(device) + cost.CAUTION * cost.memory(objective_at, shape, size, last, way=way)
+    memory = _in_use(device) + max(reading, cost.CAUTION * cost.memory(objective_at, shape, size, last, way=way))
     return (
         f"{width} × {height} pixels with {backbone.name} on {device}, {steps} evaluations: "
         f"about {max(seconds, 1):.0f} s and {cost.gigabytes(memory)} of memory"

@@ -116,6 +116,12 @@ def path(name: str) -> Path:
     raise ImageError(f"The gallery has no picture {name!r}. It has: {', '.join(names())}.")
 
 
+def find(name: str) -> Path:
+    """The file that a user means: one of that name, or else the picture of the gallery. A folder hides none of them."""
+    file = Path(name)
+    return path(name) if name in names() and not file.is_file() else file
+
+
 def _fetch(name: str) -> Path:
     import pooch  # half a second that only a download needs
 

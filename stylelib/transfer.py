@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 from . import cost
 from .backbones import Backbone, load_backbone
 from .color import color_span, compress, luminance, match_covariance, to_gray, with_luminance
-from .images import resize_to, scaled_shape
+from .images import as_image, resize_to, scaled_shape
 from .loop import OptimizationWarning, Step, optimize
 from .masks import resize_mask, union
 from .objective import Objective, Style, as_styles
@@ -134,7 +134,7 @@ def stylize(
         ValueError: no pictures, a size too small or beyond the free memory, an unknown start or optimizer.
     """
     backbone = backbone or load_backbone("slim")
-    check_image("content", content, size)
+    content = check_image("content", content, size)
     styles = checked_styles(style, size)
     if steps < 2:
         raise ValueError(f"The first step only measures the start; ask for at least 2 steps, not {steps}.")
@@ -196,8 +196,8 @@ def reconstruct(
     image's own; other arguments as in `stylize`.
     """
     backbone = backbone or load_backbone("slim")
-    size = size or (max(image.shape[-2:]) if isinstance(image, Tensor) else SMALLEST)
-    check_image("image", image, size)
+    size = size or max(as_image(image, "image").shape[-2:])
+    image = check_image("image", image, size)
     # No more smoothing than needed: it would hide what the layer remembers.
     options = {"content_layers": [layer], "variation_weight": 0.01} | weights
     planned = [(size, steps)]
@@ -304,15 +304,13 @@ def shares(steps: int, count: int) -> list[int]:
 def checked_styles(style: Tensor | Style | Sequence[Tensor | Style], size: int) -> list[Style]:
     """An image, a `Style` or a list of them, as a list; raises a `ValueError` for one that is none or too small."""
     styles = as_styles(style)
-    for each in styles:
-        check_image("style", each.image, round(size * each.scale))
-    return styles
+    return [replace(each, image=check_image("style", each.image, round(size * each.scale))) for each in styles]
 
 
 def _base(start: str | Tensor, content: Tensor) -> Tensor | None:
     """The picture that a run starts from, on the CPU, where it is scaled: not every device can. None is noise."""
     if isinstance(start, Tensor):
-        check_image("start", start, max(start.shape[-2:]))
+        start = check_image("start", start, max(start.shape[-2:]))
         if abs(start.shape[-2] * content.shape[-1] / (start.shape[-1] * content.shape[-2]) - 1) > 0.05:
             raise ValueError("The start must have the content's proportions; crop or stretch it first.")
         return start.cpu()
@@ -380,15 +378,16 @@ def _noise(shape: tuple[int, int], seed: int) -> Tensor:
     return (0.5 + 0.15 * torch.randn(1, 3, *shape, generator=generator)).clamp(0, 1)
 
 
-def check_image(role: str, image: Tensor, smallest: int) -> None:
-    """Raises a `ValueError` if it is no image, or if its short side is too short when its long side is `smallest`."""
-    if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, 3):
-        shape = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
-        raise ValueError(f"The {role} must be an image, (1, 3, height, width) in [0, 1]; it is {shape}.")
-    if not bool(torch.isfinite(image).all()):
-        raise ValueError(f"The {role} contains NaN or infinite values.")
+def check_image(role: str, image: Tensor, smallest: int) -> Tensor:
+    """The image in float32.
+
+    Raises:
+        ValueError: it is no image, or its short side is too short when its long side is `smallest`.
+    """
+    image = as_image(image, role)
     if min(scaled_shape(*image.shape[-2:], smallest)) < SHORTEST:
         raise ValueError(
             f"The short side of the {role} would be under {SHORTEST} pixels, too little for the network's deep layers; "
             "choose a larger size or a less narrow picture."
         )
+    return image

@@ -1,15 +1,19 @@
 """The shell commands do what they say; a mistake costs one clear line on standard error and exit status 2."""
 
+import io
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pooch
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from skimage import data
@@ -17,6 +21,7 @@ from skimage import data
 import stylelib
 from stylelib import cli, commands, load_image, save_image, stylize
 from stylelib.backbones import RECIPES, weights_file
+from stylelib.objective import STYLE_WEIGHT
 
 QUICK = ["--size", "64", "--steps", "4", "--device", "cpu"]
 
@@ -519,3 +524,203 @@ def test_photo_treats_regions_apart(run):
 def test_mistakes_with_photographs_cost_one_line(run, arguments, message):
     assert message in complaint(run("photo", *arguments, "-o", "out.png"))
     assert not Path("out.png").exists()
+
+
+# --- signals ---
+
+
+@pytest.fixture
+def heard():
+    """Signals as in a shell; where tests run in the background or under nohup, some are ignored from the start."""
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), signal.SIG_DFL) for name in names}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for name, handler in before.items():
+        signal.signal(getattr(signal, name), handler)
+
+
+def bar_that_sends(number):
+    class Bar(commands.tqdm):
+        """A progress bar under which a signal comes at the third step."""
+
+        steps = 0
+
+        def update(self, n=1):
+            Bar.steps += 1
+            if Bar.steps == 3:
+                os.kill(os.getpid(), number)
+
+    return Bar
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_to_stop_saves_the_best_picture_so_far(run, heard, monkeypatch, name):
+    if not hasattr(signal, name):
+        pytest.skip("not on this system")
+    before = signal.getsignal(getattr(signal, name))
+    monkeypatch.setattr(commands, "tqdm", bar_that_sends(getattr(signal, name)))
+    status, output, errors = run("texture", "style.jpg", "-o", "out.png", "--size", 64, "--steps", 50)
+    assert status == 130 and "Interrupted after 3 of 50 steps" in errors and "after 3 evaluations" in output
+    assert load_image("out.png").shape == (1, 3, 64, 64)
+    assert signal.getsignal(getattr(signal, name)) == before, "as it was"
+
+
+def test_a_second_signal_does_not_cost_the_picture(run, heard, monkeypatch):
+    """A closing terminal sends SIGHUP and then SIGTERM; the picture is being saved by then."""
+
+    def save(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        save_image(*arguments, **options)
+
+    monkeypatch.setattr(commands, "save_image", save)
+    monkeypatch.setattr(commands, "tqdm", bar_that_sends(signal.SIGHUP))
+    assert run("texture", "style.jpg", "-o", "out.png", "--size", 64, "--steps", 50)[0] == 130
+    assert load_image("out.png").shape == (1, 3, 64, 64)
+
+
+def test_a_signal_that_is_ignored_stays_ignored(run, monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        monkeypatch.setattr(commands, "tqdm", bar_that_sends(signal.SIGHUP))
+        assert "after 4 evaluations" in run("texture", "style.jpg", "-o", "out.png", *QUICK)[1]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_ctrl_c_while_torch_is_imported_is_one_line(folder, heard):
+    """A torch that takes long, and under which Ctrl-C is pressed."""
+    Path("torch").mkdir()
+    Path("torch/__init__.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n"
+    )
+    command = [sys.executable, "-m", "stylelib.cli", "texture", "style.jpg", "-o", "out.png"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(folder)})
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "stylelib: interrupted before there was a picture to keep.\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["stylize", "--help"], ["stylize", "a", "b", "--colour", "c"], ["x"]]
+)
+def test_neither_help_nor_a_mistyped_option_waits_for_torch(folder, arguments):
+    Path("torch").mkdir()
+    Path("torch/__init__.py").write_text("raise SystemExit('torch was imported')")
+    command = [sys.executable, "-m", "stylelib.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(folder)})
+    assert "torch" not in done.stderr and done.returncode == (0 if "--help" in arguments else 2)
+
+
+def test_defaults_that_the_options_repeat_are_the_packages():
+    assert cli.BACKBONES == tuple(RECIPES)
+    assert (cli.STEPS, cli.STYLE_WEIGHT) == (commands.transfer.STEPS, STYLE_WEIGHT)
+
+
+# --- text that cannot be shown ---
+
+
+@pytest.mark.parametrize("encoding", ["cp437", "cp1251", "ascii"])
+def test_text_that_an_encoding_lacks_is_written_plainly(folder, monkeypatch, encoding):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert cli.main(["texture", "style.jpg", "-o", "out.png", *QUICK]) == 0
+    assert stream.buffer.getvalue().decode(encoding).strip() == "out.png: 64 x 64 pixels after 4 evaluations"
+
+
+@pytest.mark.parametrize("arguments", [["gallery"], ["stylize", "--help"]], ids=" ".join)
+@pytest.mark.parametrize("encoding", ["cp437", "ascii"])
+def test_no_command_fails_for_an_encoding(folder, monkeypatch, encoding, arguments):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    try:
+        assert cli.main(arguments) == 0
+    except SystemExit as stop:
+        assert stop.code == 0
+
+
+def test_a_name_that_is_no_text_is_spoken_of(run):
+    assert "no file" in complaint(run("stylize", "caf\udce9.png", "style.jpg", "-o", "out.png", *QUICK))
+
+
+def test_a_pipe_that_nobody_reads_any_more_is_no_error(folder, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert cli.main(["gallery"]) == 0
+
+
+@pytest.mark.parametrize("mistake", [lambda: "é".encode("ascii"), lambda: int("x"), lambda: torch.zeros(2, 3).view(5)])
+def test_an_error_of_python_is_not_printed_as_our_sentence(run, monkeypatch, mistake):
+    monkeypatch.setattr(commands.transfer, "stylize", lambda *_, **__: mistake())
+    with pytest.raises((ValueError, RuntimeError)):
+        run("stylize", "content.png", "style.jpg", "-o", "out.png", *QUICK)
+
+
+# --- what a file holds ---
+
+
+def test_a_full_disk_costs_neither_the_older_file_nor_the_picture(run, monkeypatch, tmp_path):
+    Path("out.png").write_bytes(b"older")
+    write = Image.Image.save
+
+    def full(picture, path, **options):
+        if Path(path).parent == tmp_path:
+            Path(path).write_bytes(b"half of i")
+            raise OSError(28, "No space left on device")
+        write(picture, path, **options)
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    Path("elsewhere").mkdir()
+    monkeypatch.setattr(commands, "gettempdir", lambda: "elsewhere")
+    message = complaint(run("texture", "style.jpg", "-o", "out.png", *QUICK))
+    assert "No space left" in message and Path("out.png").read_bytes() == b"older"
+    (rescued,) = Path("elsewhere").iterdir()
+    assert str(rescued) in message and load_image(rescued).shape == (1, 3, 64, 64)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")], "nothing lies about"
+
+
+def test_keep_alpha_puts_the_contents_alpha_back(run):
+    alpha = Image.linear_gradient("L").resize((96, 64))
+    content = Image.open("content.png")
+    content.putalpha(alpha)
+    content.save("cut_out.png")
+    assert run("stylize", "cut_out.png", "style.jpg", "-o", "out.png", *QUICK, "--keep-alpha")[0] == 0
+    result = Image.open("out.png")
+    assert result.mode == "RGBA" and result.size == (64, 43)
+    difference = np.abs(np.asarray(result.getchannel("A")).astype(int) - np.asarray(alpha.resize((64, 43))))
+    assert difference.max() <= 8
+    refused = complaint(run("stylize", "content.png", "style.jpg", "-o", "out.png", *QUICK, "--keep-alpha"))
+    assert "no transparent parts" in refused
+    refused = complaint(run("stylize", "cut_out.png", "style.jpg", "-o", "out.jpg", *QUICK, "--keep-alpha"))
+    assert "out.jpg cannot hold transparency" in refused
+
+
+def test_a_blank_sheet_is_said_in_one_line(run):
+    Image.new("RGBA", (64, 64), (255, 255, 255, 0)).save("logo.png")
+    status, _, errors = run("stylize", "logo.png", "style.jpg", "-o", "out.png", *QUICK)
+    assert status == 0 and errors.startswith("stylelib: logo.png is one color") and errors.count("\n") == 1
+
+
+def test_sixteen_bits_and_dots_per_inch(run):
+    options = ["--bits", 16, "--dpi", 300]
+    assert run("stylize", "content.png", "style.jpg", "-o", "out.tif", *QUICK, *options)[0] == 0
+    with tifffile.TiffFile("out.tif") as file:
+        page = file.pages[0]
+        assert page.dtype == np.uint16 and page.tags["XResolution"].value == (300, 1)
+        assert len(np.unique(page.asarray())) > 256, "more than 8 bits of them are used"
+    assert "out.jpg cannot hold 16 bits" in complaint(run("texture", "style.jpg", "-o", "out.jpg", *QUICK, *options))
+    refused = complaint(run("texture", "style.jpg", "-o", "out.webp", *QUICK, "--dpi", 300))
+    assert "out.webp cannot hold dots per inch" in refused
+
+
+def test_pillows_warnings_are_not_shown(run, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)  # content.png has 6144, and may have twice as many
+    Image.open("content.png").save("damaged.png", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05junk")
+    status, _, errors = run("stylize", "damaged.png", "content.png", "-o", "out.png", *QUICK)
+    assert (status, errors) == (0, "")
+
+
+def test_a_picture_too_large_to_decode_is_refused(run, monkeypatch):
+    monkeypatch.setattr(commands.cost, "free_memory", lambda device: 10_000)
+    message = complaint(run("stylize", "content.png", "style.jpg", "-o", "out.png", *QUICK))
+    assert re.match(r"Reading content\.png takes about .* make it smaller first\.$", message)

@@ -3,16 +3,21 @@
 import io
 import re
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageCms, ImageFile, PngImagePlugin
 from skimage import data
 
 from stylelib import ImageError, load_image, save_image
-from stylelib.images import check_writable, resize
+from stylelib.encoding import check_writable
+from stylelib.images import as_image, load_alpha, resize
 
 # EXIF orientation → how a camera held that way stores the upright pixels
 STORED = {
@@ -121,6 +126,34 @@ def test_rgba_is_composited_on_white(pixels):
     weight = alpha[..., None] / 255
     result = loaded(Image.fromarray(np.dstack([pixels, alpha])), "PNG")
     np.testing.assert_allclose(result, pixels * weight + 255 * (1 - weight), atol=1.01)
+
+
+@pytest.mark.parametrize("color, alpha", [(255, "logo"), (0, "none")], ids=["white logo", "all transparent"])
+def test_a_picture_that_becomes_one_color_is_said(tmp_path, color, alpha):
+    picture = Image.new("RGBA", (9, 7), (color, color, color, 0))
+    if alpha == "logo":
+        picture.paste((255, 255, 255, 255), (2, 2, 5, 5))
+    picture.save(tmp_path / "logo.png")
+    with pytest.warns(UserWarning, match=r"logo\.png is one color once its transparent parts show white"):
+        assert (load_image(tmp_path / "logo.png") == 1).all()
+
+
+def test_a_transparent_picture_that_can_be_seen_is_not_spoken_of(recwarn):
+    picture = Image.new("RGBA", (9, 7), (0, 0, 0, 0))
+    picture.putpixel((3, 3), (10, 20, 30, 255))
+    loaded(picture, "PNG")
+    assert not recwarn.list
+
+
+def test_alpha_comes_upright_and_at_the_size(tmp_path, pixels):
+    alpha = np.linspace(0, 255, 40).astype(np.uint8)[None].repeat(24, 0)
+    stored = np.ascontiguousarray(STORED[6](np.dstack([pixels, alpha])))
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif(6))
+    whole, small = load_alpha(tmp_path / "a.png"), load_alpha(tmp_path / "a.png", 20)
+    assert torch.equal(whole, torch.from_numpy(alpha / 255).float()[None, None])
+    assert small.shape == (1, 1, 12, 20) and 0 <= small.min() and small.max() <= 1
+    Image.fromarray(pixels).save(tmp_path / "b.png")
+    assert load_alpha(tmp_path / "b.png") is None
 
 
 def test_gray_with_alpha_is_composited_on_white():
@@ -273,6 +306,48 @@ def test_a_large_jpeg_is_not_decoded_at_full_size(tmp_path, monkeypatch):
     assert decoded and max(decoded[0]) <= 1000
 
 
+PEAKS = """
+import ctypes
+import sys
+from pathlib import Path
+from stylelib import decoding, load_image
+
+for option in (-1, -3):  # memory that is let go goes back at once, so that a peak can be seen
+    ctypes.CDLL(None).mallopt(option, 2**17)
+
+def peak():
+    return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+
+load_image(sys.argv[1], 16)
+for name in sys.argv[1:]:
+    for size in (200, None):
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before = peak()
+        load_image(name, size)
+        print(name, size, peak() - before, decoding.memory(decoding.open_picture(name), size))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of a process")
+def test_the_memory_of_decoding_is_known_before_and_small_where_the_picture_is_to_be_small(tmp_path):
+    whole = Image.fromarray(data.coffee()).resize((4000, 3000))
+    files = {
+        "plain.jpg": {"quality": 80},
+        "progressive.jpg": {"quality": 80, "progressive": True},
+        "a.png": {"compress_level": 1},
+    }
+    for name, options in files.items():
+        whole.save(tmp_path / name, **options)
+    command = [sys.executable, "-c", PEAKS, *files]
+    lines = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.splitlines()
+    pixels = whole.width * whole.height
+    for name, size, peak, expected in map(str.split, lines):
+        assert int(peak) < 1.25 * int(expected) + 5e6, (name, size, peak, expected)
+        assert int(peak) > 0.5 * int(expected) - 5e6, (name, size, peak, expected)
+        if size == "200":
+            assert int(peak) < {"plain.jpg": 1, "progressive.jpg": 7, "a.png": 7}[name] * pixels + 5e6, (name, peak)
+
+
 def test_a_smaller_picture_stays_as_it_is_where_it_should_not_be_enlarged(tmp_path, pixels):
     Image.fromarray(pixels).save(tmp_path / "a.png")
     assert np.array_equal(as_array(load_image(tmp_path / "a.png", 64, enlarge=False)), pixels)
@@ -301,15 +376,132 @@ def test_a_name_too_long_for_the_file_system(tmp_path):
     assert "Cannot read" in error_of(load_image, tmp_path / ("x" * 5000))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"Dear diary,\n", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), b"<!DOCTYPE html><html></html>"],
-    ids=["empty", "text", "heic", "html"],
-)
-def test_a_file_that_is_no_picture(tmp_path, content):
-    (tmp_path / "photo.jpg").write_bytes(content)
+FOREIGN = {
+    "empty": b"",
+    "not a picture": b"Dear diary,\n",
+    "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64),
+    "web page": b"<!DOCTYPE html><html></html>",
+    "SVG": b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"></svg>',
+    "PDF": b"%PDF-1.7\n",
+    "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n",
+    "JPEG XL": b"\xff\x0a" + bytes(64),
+    "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(64),
+    "weather": b"GRIB" + b"\0\0\0\x01" + bytes(64),
+    "metafile": b"\xd7\xcd\xc6\x9a\0\0"
+    + struct.pack("<4hH", 0, 0, 100, 100, 72)
+    + bytes(6)
+    + b"\1\0\x09\0\0\3"
+    + bytes(64),
+    "enhanced metafile": b"\1\0\0\0" + struct.pack("<I8i", 108, 0, 0, 99, 99, 0, 0, 99, 99) + b" EMF" + bytes(64),
+    "a film": b"\0\0\1\xb3" + b"\x10\0\x10" + bytes(64),
+    "film from a phone": b"\0\0\0\x18ftypmp42" + bytes(64),
+    "ZIP": b"PK\3\4" + bytes(64),
+    "raw": b"FUJIFILMCCD-RAW " + bytes(64),
+    "raw of a newer kind": b"\0\0\0\x18ftypcrx " + bytes(64),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_file_of_another_kind_is_told_what_it_is(tmp_path, kind):
+    (tmp_path / "photo.jpg").write_bytes(FOREIGN[kind])
     message = error_of(load_image, tmp_path / "photo.jpg")
-    assert "photo.jpg is not a picture" in message and "HEIC" in message
+    word = next(word for word in ("film", "metafile", "raw", kind) if word in kind)
+    assert "photo.jpg is " in message and word in message and "damaged" not in message
+
+
+@pytest.mark.parametrize("tag", [(50706, "B", 4, b"\1\4\0\0", True), None], ids=["DNG", "NEF, a thumbnail first"])
+def test_a_cameras_raw_file_does_not_silently_give_its_thumbnail(tmp_path, tag):
+    """Most of them are TIFF files whose first picture is a small preview."""
+    options = {"extratags": [tag]} if tag else {"subfiletype": 1}
+    tifffile.imwrite(tmp_path / "photo.tif", data.coffee()[:60, :80], photometric="rgb", **options)
+    assert "raw file" in (message := error_of(load_image, tmp_path / "photo.tif")) and "export it as JPEG" in message
+
+
+@pytest.mark.parametrize("ending", ["cr2", "NEF", "dng", "arw", "raf", "orf"])
+def test_the_name_of_a_raw_file_tells_too(tmp_path, ending):
+    Image.new("RGB", (16, 12)).save(tmp_path / f"a.{ending}", format="TIFF")
+    assert "raw file" in error_of(load_image, tmp_path / f"a.{ending}")
+    (tmp_path / f"a.{ending}").write_bytes(bytes(range(256)))
+    assert "raw file" in error_of(load_image, tmp_path / f"a.{ending}")
+
+
+def test_an_ordinary_tiff_is_no_raw_file(tmp_path, pixels):
+    Image.fromarray(pixels).save(tmp_path / "a.tif", save_all=True, append_images=[Image.new("RGB", (4, 4))])
+    assert np.array_equal(as_array(load_image(tmp_path / "a.tif")), pixels)
+
+
+def test_an_unsupported_kind_is_not_called_damaged(tmp_path):
+    tifffile.imwrite(tmp_path / "half.tif", np.zeros((8, 8, 3), np.float16), photometric="rgb")
+    message = error_of(load_image, tmp_path / "half.tif")
+    assert "of a kind that cannot be read" in message and "damaged" not in message
+
+
+# --- metadata ---
+
+
+def png(*chunks):
+    """A gray PNG, 2 × 1 pixels, with these (name, content) chunks before its pixels and again after them."""
+
+    def chunk(name, content, checksum=None):
+        checksum = zlib.crc32(name + content) if checksum is None else checksum
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
+
+    more = b"".join(chunk(*each) for each in chunks)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 8, 0, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"\0\x64\xc8"))
+    return b"\x89PNG\r\n\x1a\n" + header + more + pixels + more + chunk(b"IEND", b"")
+
+
+LONG = zlib.compress(bytes(2 * 2**20))
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        (b"zTXt", b"Comment\0\0" + LONG),
+        (b"iTXt", b"Comment\0\1\0\0\0" + LONG),
+        (b"tEXt", b"Comment\0" + bytes(2 * 2**20)),
+        (b"zTXt", b"Raw profile type exif\0\0" + LONG),
+        (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + bytes(2 * 2**20)),
+        (b"iCCP", b"name\0\0" + LONG),
+        (b"iCCP", b"name\0\0" + zlib.compress(bytes(2**25))),
+        (b"iCCP", b"name\0\0 not compressed"),
+        (b"tEXt", b"Comment\0abc", 12345),
+        (b"eXIf", b"junk", 12345),
+        (b"pHYs", b"\0"),
+        (b"tIME", b""),
+        (b"cHRM", b"\0\0"),
+        (b"sRGB", b""),
+        (b"gAMA", b""),
+    ],
+    ids=lambda chunk: f"{chunk[0].decode()} {len(chunk[1])}",
+)
+def test_metadata_never_cost_the_pixels(chunk):
+    assert as_array(load_image(io.BytesIO(png(chunk))))[0, :, 0].tolist() == [100, 200]
+
+
+def test_damage_in_a_phones_list_of_further_pictures_does_not_cost_the_first(pixels):
+    whole = encoded(Image.fromarray(pixels), "MPO", save_all=True, append_images=[Image.new("RGB", (4, 4))])
+    start = whole.index(b"MPF\0") + 4
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        damaged[start + random.integers(0, 60, 4)] = random.integers(0, 256, 4)
+        assert load_image(io.BytesIO(damaged.tobytes())).shape == (1, 3, 24, 40)
+
+
+def test_a_profile_of_two_megabytes_is_still_converted():
+    profile = swapped_profile() + bytes(2 * 2**20)
+    red = encoded(Image.new("RGB", (8, 8), (255, 0, 0)), "PNG", icc_profile=profile)
+    assert np.abs(as_array(load_image(io.BytesIO(red))).astype(int) - (0, 255, 0)).max() <= 3
+
+
+def test_the_orientation_in_a_text_counts(pixels):
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", packet.decode())
+    stored = Image.fromarray(np.ascontiguousarray(STORED[6](pixels)))
+    assert np.array_equal(loaded(stored, "PNG", pnginfo=texts), pixels)
 
 
 def test_an_open_file_has_no_name_to_mention():
@@ -366,6 +558,27 @@ def test_a_decompression_bomb_is_refused_before_anything_is_decoded(tmp_path, mo
     assert re.search(r"bomb\.png has more than \d+ million pixels", message)
 
 
+# --- what is no image ---
+
+WRONG = {
+    "a name": ("photo.jpg", "stylelib.load_image"),
+    "a path": (Path("photo.jpg"), "stylelib.load_image"),
+    "a Pillow picture": (Image.new("RGB", (8, 8)), "to_tensor"),
+    "an array": (np.zeros((8, 8, 3), np.uint8), "to_tensor"),
+    "bytes": (torch.full((1, 3, 8, 8), 100, dtype=torch.uint8), "divide it by 255"),
+    "0 to 255": (torch.full((1, 3, 8, 8), 100.0), "divide it by 255"),
+    "16 bits": (torch.full((1, 3, 8, 8), 30000.0), "divide it by 65535"),
+    "normalized": (torch.linspace(-2.1, 2.6, 192).view(1, 3, 8, 8), "undo its normalization"),
+    "unbatched": (torch.rand(3, 8, 8), "image[None]"),
+    "channels last": (torch.rand(8, 8, 3), "permute(2, 0, 1)"),
+    "batched, channels last": (torch.rand(1, 8, 8, 4), "permute(0, 3, 1, 2)"),
+    "gray": (torch.rand(1, 1, 8, 8), "expand(1, 3, -1, -1)"),
+    "transparent": (torch.rand(1, 4, 8, 8), "[:, :3]"),
+    "several": (torch.rand(2, 3, 8, 8), "[:1]"),
+    "nothing": (torch.rand(1, 3, 0, 8), "(1, 3, 0, 8)"),
+    "NaN": (torch.full((1, 3, 8, 8), float("nan")), "NaN"),
+}
+
 # --- saving ---
 
 
@@ -406,9 +619,28 @@ def test_an_image_that_is_being_optimized_can_be_saved(tmp_path):
     assert load_image(tmp_path / "a.png").shape == (1, 3, 8, 8)
 
 
-def test_pixels_from_0_to_255_are_refused_instead_of_saved_as_white(tmp_path):
-    message = error_of(save_image, torch.full((1, 3, 8, 8), 100, dtype=torch.uint8), tmp_path / "a.png")
-    assert "torch.uint8" in message and "255" in message and not list(tmp_path.iterdir())
+@pytest.mark.parametrize("wrong, advice", WRONG.values(), ids=WRONG)
+def test_what_is_no_image_is_told_how_to_become_one(tmp_path, wrong, advice):
+    assert advice in error_of(as_image, wrong)
+    assert advice in error_of(save_image, wrong, tmp_path / "a.png") and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", [WRONG["a Pillow picture"][0], WRONG["an array"][0], torch.rand(1, 3, 8, 8), None, 3])
+def test_load_image_reads_files_only(wrong):
+    assert "to_tensor" in error_of(load_image, wrong)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_precisions_are_accepted(tmp_path, dtype):
+    image = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert as_image(image.to(dtype)).dtype == torch.float32
+    save_image(image.to(dtype), tmp_path / "a.png")
+    assert (load_image(tmp_path / "a.png") - image).abs().max() < 0.01
+
+
+def test_an_image_in_float32_is_not_copied():
+    image = torch.rand(1, 3, 8, 8)
+    assert as_image(image) is image
 
 
 @pytest.mark.parametrize("name", ["a.xyz", "a", "a.psd", "a.xbm", "a.hdf5", "png"])

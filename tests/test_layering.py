@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "stylelib"
-ORDER = (
-    "machine files console images gallery color lut masks clips reel flow scenes backbones losses objective tiles "
-    "spectrum lbfgs loop cost transfer photo video doctor plots screen studio checks sandbox submission grading "
-    "commands cli"
-).split()
+ORDER = """
+    machine files console decoding encoding profiles images gallery color lut masks clips reel flow scenes
+    backbones losses objective tiles spectrum lbfgs loop cost transfer
+    photo video
+    doctor plots screen studio checks sandbox submission grading batch commands cli
+""".split()
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 CHECKS = sorted((PACKAGE / "checks").glob("*.py"))  # a leaf in several files
 

@@ -142,6 +142,19 @@ def test_an_exception_of_the_callback_is_not_swallowed(content, style):
         stylize(content, style, on_step=fail, **SMALL)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_other_precisions_are_accepted(content, style, dtype):
+    expected = stylize(content, style, **SMALL).image
+    assert (stylize(content.to(dtype), style.to(dtype), **SMALL).image - expected).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("recipe", [lambda image: stylize(image, image), synthesize_texture, reconstruct])
+def test_values_to_255_are_told_to_be_divided(content, recipe):
+    for wrong in (content * 255, (content * 255).to(torch.uint8)):
+        with pytest.raises(ValueError, match="divide it by 255"):
+            recipe(wrong)
+
+
 def test_errors_name_what_is_wrong(content, style):
     with pytest.raises(ValueError, match="content must be an image.*str"):
         stylize("photo.jpg", style)

@@ -29,6 +29,7 @@ from nbformat import NotebookNode
 from nbstripout import strip_output
 
 import stylelib  # noqa: F401 (sets what kernels inherit; see stylelib/machine.py)
+from stylelib.files import replacing
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 CELL_SECONDS = 120
@@ -194,7 +195,8 @@ def without_pictures(notebook: NotebookNode) -> NotebookNode:
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
-    nbformat.write(notebook, path)
+    with replacing(path) as beside:
+        nbformat.write(notebook, beside)
     print(f"built {path} ({path.stat().st_size / 1000:.0f} kB)")
 
 

@@ -10,6 +10,7 @@ from PIL import ImageOps
 from torchvision.transforms.v2 import functional as TF
 
 from stylelib import gallery, plots, stylize
+from stylelib.files import replacing
 
 FOLDER = Path(__file__).resolve().parent.parent / "images" / "result"
 PAIRS = [
@@ -51,7 +52,8 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for paint in (overview, weights):
         path = FOLDER / f"{paint.__name__}.jpg"
-        paint().savefig(path, dpi=110, pil_kwargs={"quality": 88})
+        with replacing(path) as beside:
+            paint().savefig(beside, dpi=110, pil_kwargs={"quality": 88})
         print(f"wrote {path.name} ({path.stat().st_size / 1000:.0f} kB)")
 
 

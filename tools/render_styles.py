@@ -29,6 +29,8 @@ from scipy.interpolate import make_interp_spline
 from scipy.spatial import cKDTree
 from skimage.measure import find_contours, label
 
+from stylelib.files import replacing
+
 LONG_SIDE = 768
 MAX_BYTES = 200_000
 OUT = Path(__file__).resolve().parents[1] / "images" / "style"
@@ -1602,7 +1604,8 @@ def save(image: np.ndarray, path: Path) -> None:
         Image.fromarray(image).save(data, "JPEG", quality=quality, optimize=True, progressive=True)
         if data.tell() <= MAX_BYTES:
             break
-    path.write_bytes(data.getvalue())
+    with replacing(path) as beside:
+        beside.write_bytes(data.getvalue())
 
 
 def main() -> None:

@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as TF
 
 from stylelib.backbones import SLIM_WEIGHTS, Backbone, _name_like_vgg, _slim_network, load_backbone
+from stylelib.files import replacing
 
 # layer of slim → layers of the teacher at the same stride
 TAPS = {
@@ -392,7 +393,8 @@ def train(teacher: Backbone, steps: int, crop: int, batch: int, peak: float, see
 
 def save(slim: Backbone, path: Path) -> None:
     """Half precision halves the file; its 11 significant bits round a weight by at most 0.05 %."""
-    torch.save({name: tensor.half().contiguous() for name, tensor in slim.network.state_dict().items()}, path)
+    with replacing(path) as beside:
+        torch.save({name: tensor.half().contiguous() for name, tensor in slim.network.state_dict().items()}, beside)
 
 
 def main() -> None:
