@@ -16,6 +16,7 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from . import color
 from .color import ColorMap
+from .images import as_image
 from .masks import check_mask, resize_mask
 
 SIDE = 256  # of the small copies on which a transfer is found; it is then applied at full size
@@ -91,8 +92,7 @@ def transfer_photo(
     """
     if not 0 <= strength <= 1:
         raise ValueError(f"The strength lies between 0, the content, and 1; {strength:g} was asked for.")
-    for name, image in (("content", content), ("style", style)):
-        _check_image(image, name)
+    content, style = as_image(content, "content"), as_image(style, "style")
     return find_grade(content, style, method, regions).apply(content, strength)
 
 
@@ -238,10 +238,3 @@ def _brightness(image: Tensor) -> Tensor:
 
 def _lab(lab: Tensor, lightness: float, colors: float) -> Tensor:
     return lab.new_tensor([lightness, colors, colors])[:, None, None]
-
-
-def _check_image(image: Tensor, name: str) -> None:
-    if image.ndim != 4 or image.shape[:2] != (1, 3) or 0 in image.shape:
-        raise ValueError(f"The {name} has the shape (1, 3, height, width); this one has {tuple(image.shape)}.")
-    if not (image.is_floating_point() and bool(torch.isfinite(image).all())):
-        raise ValueError(f"The {name} holds finite floating-point numbers in [0, 1]; load it with load_image.")

@@ -160,9 +160,9 @@ def test_what_no_region_covers_stays():
     [
         ((CHELSEA, ROCKET), {"method": "magic"}, "no method 'magic'; choose one of smooth, linear"),
         ((CHELSEA, ROCKET), {"strength": 1.5}, "between 0, the content, and 1; 1.5"),
-        ((CHELSEA[0], ROCKET), {}, "content has the shape"),
-        ((CHELSEA, (255 * ROCKET).byte()), {}, "style holds finite"),
-        ((CHELSEA, ROCKET * torch.nan), {}, "style holds finite"),
+        ((CHELSEA[0], ROCKET), {}, "content must be an image"),
+        ((CHELSEA, (255 * ROCKET).byte()), {}, "style holds whole numbers"),
+        ((CHELSEA, ROCKET * torch.nan), {}, "style contains NaN"),
         ((CHELSEA, ROCKET), {"regions": [(torch.zeros(1, 1, 9, 9), torch.ones(1, 1, 9, 9))]}, "covers nothing"),
     ],
 )
