@@ -357,11 +357,12 @@ def test_the_hook_refuses(tmp_path, name):
 
 # Without an audit event: the way multiprocessing starts its processes.
 ORPHAN = """
-import sys, time
+import os, sys, time
 from multiprocessing.util import spawnv_passfds
+python = os.fsencode(sys.executable)
 code = b"import os, time\\nos.setsid()\\nopen('started', 'w').write('x')\\ntime.sleep(100)"
 for _ in range({count}):
-    spawnv_passfds(sys.executable, [sys.executable, b"-c", code], [])
+    spawnv_passfds(python, [python, b"-c", code], [])
 while not __import__("os").path.exists("started"):
     time.sleep(0.05)
 time.sleep({sleep})

@@ -94,7 +94,7 @@ def match_covariance(answer: Answer) -> None:
     right = _match_covariance(colors, target)
     if isinstance(got, Tensor) and got.shape == right.mT.shape:
         raise Mistake("rows and columns are exchanged: the result is (3, N), one column for each pixel.")
-    if isinstance(got, Tensor) and got.shape == right.shape and bool(torch.isfinite(got).all()):
+    if isinstance(got, Tensor) and got.dtype == right.dtype and got.shape == right.shape and got.isfinite().all():
         _name_color_mistake(got, colors, target)
     else:
         expect(got, right, what="the result")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .core import Answer, Mistake, exercise, expect, expect_gradient, random
+from .core import Answer, Mistake, exercise, expect, expect_gradient, plain, random
 
 Objective = Callable[[Tensor], dict[str, Tensor]]
 
@@ -624,7 +624,9 @@ def _sizes(got: object) -> object:
         raise Mistake(f"return a list. Yours is a {type(got).__name__}: write list(…) around it.")
     if got is None or not isinstance(got, Iterable):
         return got
-    got = [size.item() if hasattr(size, "item") else size for size in got]
+    got = [plain(size) for size in got]
+    if any(hasattr(size, "shape") for size in got):
+        raise Mistake("return a plain list of numbers: [size // 4, …, size], with nothing nested in it.")
     if any(isinstance(size, float) for size in got):
         raise Mistake("sizes are whole numbers of pixels. Divide with //, which leaves no fraction.")
     return got

@@ -148,16 +148,20 @@ def _expect_close(got: object, expected: Tensor, mistakes: dict[str, Tensor], wh
     def rounded(value: object) -> object:
         return (value * 200).round() / 200 if isinstance(value, Tensor) and value.is_floating_point() else value
 
-    close = isinstance(got, Tensor) and got.shape == expected.shape and torch.allclose(got, expected, 2e-3, 2e-3)
-    if not close:
+    if not _near(got, expected, 2e-3, 2e-3):
         named = {s: wrong for s, wrong in mistakes.items() if bool(torch.isfinite(wrong).all())}
         for sentence, wrong in named.items():
-            if isinstance(got, Tensor) and got.shape == wrong.shape and torch.allclose(got, wrong, 2e-3, 2e-3):
+            if _near(got, wrong, 2e-3, 2e-3):
                 raise Mistake(sentence)
         if isinstance(got, Tensor) and got.shape == expected.shape and bool(torch.isnan(got).any()) and mistakes:
             raise Mistake(next(iter(mistakes)) + " (Here it gave NaN.)")
         expect(rounded(got), rounded(expected), what=what)
         raise Mistake(f"{what} is nearly right, but not quite.")
+
+
+def _near(got: object, expected: Tensor, rtol: float, atol: float) -> bool:
+    alike = isinstance(got, Tensor) and (got.shape, got.dtype) == (expected.shape, expected.dtype)
+    return alike and torch.allclose(got, expected, rtol, atol)
 
 
 @exercise(reference=_match_sorted)
@@ -292,10 +296,10 @@ def window_lines(answer: Answer) -> None:
 
 def _expect_loose(got: object, expected: Tensor, mistakes: dict[str, Tensor], what: str) -> None:
     """As `expect`, but the variances are small differences: three digits of them are asked for."""
-    if isinstance(got, Tensor) and got.shape == expected.shape and torch.allclose(got, expected, 1e-3, 1e-4):
+    if _near(got, expected, 1e-3, 1e-4):
         return
     for sentence, wrong in mistakes.items():
-        if isinstance(got, Tensor) and got.shape == wrong.shape and torch.allclose(got, wrong, 1e-3, 1e-4):
+        if _near(got, wrong, 1e-3, 1e-4):
             raise Mistake(sentence)
     expect(got, expected, what=what)
 
