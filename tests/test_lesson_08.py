@@ -82,7 +82,8 @@ def test_bilinear_sampling_wears_a_picture_out_and_bicubic_less(film):
         for _ in range(8):
             image = flow.warp(flow.warp(image, half, mode), -half, mode)
         worn[mode] = image.diff(dim=-1).abs().mean() / film[0].diff(dim=-1).abs().mean()
-    assert worn["bilinear"] < 0.7 < worn["bicubic"] + 0.1 and worn["bilinear"] < worn["bicubic"] < 1
+    assert worn["bilinear"] < 0.7
+    assert abs(worn["bicubic"] - 1) < 0.1, "its weights below zero sharpen a little"
 
 
 def test_the_bars_of_the_cuts_stand_out():

@@ -124,8 +124,11 @@ def verdicts(notebook):
 
 
 def is_cheap(line):
-    constant = isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant)
-    return constant or isinstance(line, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
+    value = line.value if isinstance(line, ast.Assign) else None
+    given = isinstance(value, ast.Constant) or (
+        isinstance(value, ast.Call) and ast.unparse(value.func) == "checks.mine"
+    )
+    return given or isinstance(line, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
 
 
 # --- the course ---

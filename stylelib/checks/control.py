@@ -239,7 +239,7 @@ def guided_gram_matrix(answer: Answer) -> None:
     expect_gradient(answer(leaf, mask), leaf)
 
 
-@exercise(reference=_gram_by_tiles, library=("gram_matrix", "gram_sum"))
+@exercise(reference=_gram_by_tiles, library=("gram_matrix", "gram_sum"), used="the rest of this lesson")
 def gram_by_tiles(answer: Answer) -> None:
     """Features of the parts of a picture, a list of (1, C, h, w) → the Gram matrix (1, C, C) of the whole."""
     whole = random(1, 3, 6, 10)

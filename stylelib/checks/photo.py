@@ -66,7 +66,7 @@ def _colors(seed: int, count: int = 40) -> Tensor:
     return mix @ random(3, count, seed=seed) + torch.tensor([[0.5], [0.3], [0.6]])
 
 
-@exercise(reference=_match_mean_and_deviation)
+@exercise(reference=_match_mean_and_deviation, used="the rest of this lesson")
 def match_mean_and_deviation(answer: Answer) -> None:
     """c′ = (c - μ) · σ_r / σ + μ_r, channel by channel: colors (3, N) and reference (3, M) → (3, N)."""
     colors, reference = _colors(0), _colors(1, count=30)
@@ -109,7 +109,7 @@ def _expect_untouched(arguments: tuple[Tensor, ...], before: tuple[Tensor, ...])
         raise Mistake("you changed an argument in place. Leave it as it is and return a new tensor.")
 
 
-@exercise(reference=_transport_matrix)
+@exercise(reference=_transport_matrix, used="the rest of this lesson")
 def transport_matrix(answer: Answer) -> None:
     """T = Σ^-½ (Σ^½ Σ_r Σ^½)^½ Σ^-½ from two covariances (3, 3) → (3, 3)."""
     covariance, wanted = _covariance(_colors(0)), _covariance(_colors(1))
@@ -164,7 +164,7 @@ def _near(got: object, expected: Tensor, rtol: float, atol: float) -> bool:
     return alike and torch.allclose(got, expected, rtol, atol)
 
 
-@exercise(reference=_match_sorted)
+@exercise(reference=_match_sorted, used="the rest of this lesson")
 def match_sorted(answer: Answer) -> None:
     """The k-th smallest of the values becomes the k-th smallest of the reference: (N,) and (N,) → (N,)."""
     values = torch.tensor([0.6, 0.1, 0.9, 0.3, 0.5, 0.2])
@@ -205,7 +205,7 @@ def _expect_matched(answer: Answer, values: Tensor, reference: Tensor) -> None:
     )
 
 
-@exercise(reference=_match_slice)
+@exercise(reference=_match_slice, used="the rest of this lesson")
 def match_slice(answer: Answer) -> None:
     """Turn both, match each of the three rows by rank, turn back: (3, N), (3, N), rotation (3, 3) → (3, N)."""
     colors, reference = _colors(0), _colors(1)
@@ -241,7 +241,7 @@ def match_slice(answer: Answer) -> None:
     )
 
 
-@exercise(reference=_window_lines)
+@exercise(reference=_window_lines, used="the rest of this lesson")
 def window_lines(answer: Answer) -> None:
     """slope = cov / (var + edge), shift = mean(values) - slope · mean(guide), in each window; by `window_mean`."""
     guide, values, radius = random(1, 1, 9, 8), random(1, 1, 9, 8, seed=1), 2
@@ -304,7 +304,7 @@ def _expect_loose(got: object, expected: Tensor, mistakes: dict[str, Tensor], wh
     expect(got, expected, what=what)
 
 
-@exercise(reference=_photorealism)
+@exercise(reference=_photorealism, used="the rest of this lesson")
 def photorealism(answer: Answer) -> None:
     """mean of (change - slope · guide - shift)²: how far a change is from a line of the guide. → a number (tensor)."""
     guide = random(1, 1, 6, 5)
