@@ -46,7 +46,7 @@ def test_students_get_lessons_package_and_pictures_and_no_solutions(tmp_path):
 def test_the_package_of_the_release_works_where_it_lies(tmp_path):
     """Its gallery finds its pictures, and nothing of this checkout is needed."""
     release.release(tmp_path / "course")
-    code = "import stylelib; print(stylelib.__file__, tuple(stylelib.gallery.load('wave', size=64).shape))"
+    code = "import stylelib; print(stylelib.__file__, tuple(stylelib.gallery.load('waves', size=64).shape))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "course", capture_output=True, text=True)
     assert str(tmp_path / "course" / "stylelib") in done.stdout and "(1, 3," in done.stdout, done.stderr
 
