@@ -144,8 +144,11 @@ def test_an_exception_of_the_callback_is_not_swallowed(content, style):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 def test_other_precisions_are_accepted(content, style, dtype):
-    expected = stylize(content, style, **SMALL).image
-    assert (stylize(content.to(dtype), style.to(dtype), **SMALL).image - expected).abs().mean() < 0.01
+    content, style = content.to(dtype), style.to(dtype)
+    expected = stylize(
+        content.float(), style.float(), **SMALL
+    ).image  # of the rounded values: runs magnify a difference
+    assert torch.equal(stylize(content, style, **SMALL).image, expected)
 
 
 @pytest.mark.parametrize("recipe", [lambda image: stylize(image, image), synthesize_texture, reconstruct])
