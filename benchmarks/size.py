@@ -22,13 +22,12 @@ import stylelib
 from stylelib import cost, gallery, load_backbone
 from stylelib.images import resize_to
 from stylelib.objective import Objective
-from stylelib.tiles import TiledObjective
 
 CONTENT, STYLE = "coffee", "flow_strokes"
 ASPECT = 3 / 4
 STEPS = 24  # of a full run at its last scale; as many pairs, or fewer, are kept
 REFERENCE = 1024  # px, in one piece: what a pixel costs there is 1
-WAYS = {"whole": cost.Way(), "tiles": cost.Way(TiledObjective, cost.FEW_PAIRS), "chosen": None}
+WAYS = {"whole": cost.Way(), "tiles": cost.WAYS[2], "chosen": None}
 
 
 def one(size: int, name: str, way: str) -> dict[str, float]:
@@ -52,7 +51,7 @@ def one(size: int, name: str, way: str) -> dict[str, float]:
         "size": size,
         "seconds": min(times[1:]),
         "gib": (peak + 2 * pairs * content.nbytes) / 2**30,
-        "tiled": chosen.make is not Objective,
+        "tiled": chosen.tile is not None,
     }
 
 

@@ -27,6 +27,7 @@ KEPT_IMAGES = 4  # the current one and the best one, in the loop and in the reci
 ROOMY = 8192  # bytes per pixel, more than twice what VGG-19 takes, the largest network: no need to look closer
 COMFORTABLE = 4.5 * 2**30  # bytes; a picture that takes more is evaluated in tiles, for the sake of whatever else runs
 FEW_PAIRS = 5
+PLAYED = (3, 4)  # tiles a side; of a picture with more, memory is reckoned from these two
 TIMED_STEPS = 12
 CAUTION = 1.15  # convolutions need room of their own, which the bookkeeping does not see
 CONTROL_GROUPS = {  # where Linux tells a container how much memory it may use and uses: version 2, version 1
@@ -40,21 +41,20 @@ class Way:
     """How a picture is optimized: in one piece or in tiles, and with how much memory of past steps.
 
     Attributes:
-        make: `Objective`, or a kind of it with the same arguments.
+        tile: side of a tile in pixels; None evaluates the picture in one piece.
         pairs: past steps that L-BFGS keeps.
     """
 
-    make: Callable[..., Objective] = Objective
+    tile: int | None = None
     pairs: int = HISTORY
 
+    @property
+    def make(self) -> Callable[..., Objective]:
+        """What makes its objective: called as `Objective` is."""
+        return Objective if self.tile is None else partial(TiledObjective, tile=self.tile)
 
-# From fast to frugal.
-WAYS = (
-    Way(),
-    Way(TiledObjective),
-    Way(TiledObjective, FEW_PAIRS),
-    Way(partial(TiledObjective, tile=TILE // 2), FEW_PAIRS),
-)
+
+WAYS = (Way(), Way(TILE), Way(TILE, FEW_PAIRS), Way(TILE // 2, FEW_PAIRS))  # from fast to frugal
 ObjectiveAt = Callable[[int, Callable[..., Objective]], Objective]  # size, kind of objective → the objective there
 
 
@@ -104,6 +104,8 @@ def memory(
         shape: (H, W) of the picture to optimize, in any size.
         way: how it is to be optimized.
     """
+    if way.tile and size > PLAYED[-1] * way.tile:
+        return _extrapolated(objective_at, shape, size, steps, optimizer, way)
     from torch._subclasses.fake_tensor import FakeTensorMode  # seconds, and most runs are far from any limit
 
     height, width = scaled_shape(*shape, size)
@@ -116,6 +118,15 @@ def memory(
         vectors = 2 if optimizer == "adam" else OTHER_VECTORS + 2 * min(way.pairs, steps)
         kept = vectors * variables.nbytes + KEPT_IMAGES * image.nbytes
     return account.peak + kept
+
+
+def _extrapolated(
+    objective_at: ObjectiveAt, shape: tuple[int, int], size: int, steps: int, optimizer: str, way: Way
+) -> int:
+    """`memory` of many tiles: each takes the same, and what is kept of the whole picture goes with its pixels."""
+    small, large = (count * way.tile for count in PLAYED)
+    less, more = (memory(objective_at, shape, side, steps, optimizer, way) for side in (small, large))
+    return round(more + (more - less) * (size**2 - large**2) / (large**2 - small**2))
 
 
 def free_memory(device: torch.device) -> int:

@@ -1,7 +1,6 @@
 """The cost of a run before the run: bookkeeping agrees with what is allocated, a forecast with what then happens."""
 
 import time
-from functools import partial
 
 import psutil
 import pytest
@@ -9,7 +8,6 @@ import torch
 
 from stylelib import Objective, cost, doctor, gallery, load_backbone, stylize, synthesize_texture
 from stylelib.images import resize
-from stylelib.tiles import TiledObjective
 
 GIB = 2**30
 SLIM = load_backbone("slim")
@@ -136,7 +134,7 @@ def test_what_fits_exactly_is_not_refused(free):
 
 
 def test_what_does_not_fit_in_one_piece_is_evaluated_in_tiles(free, monkeypatch):
-    monkeypatch.setattr(cost, "WAYS", (cost.Way(), cost.Way(partial(TiledObjective, tile=64)), cost.Way(pairs=1)))
+    monkeypatch.setattr(cost, "WAYS", (cost.Way(), cost.Way(64), cost.Way(pairs=1)))
     whole, tiled = (needed(size=256, way=each) for each in cost.WAYS[:2])
     assert tiled < 0.9 * whole
     free(whole)
@@ -145,10 +143,17 @@ def test_what_does_not_fit_in_one_piece_is_evaluated_in_tiles(free, monkeypatch)
     assert way() == cost.WAYS[1]
 
 
+def test_memory_of_many_tiles_is_reckoned_from_that_of_few(monkeypatch):
+    few = cost.Way(32, pairs=1)
+    reckoned = needed(size=256, way=few)
+    monkeypatch.setattr(cost, "PLAYED", (100, 200))
+    assert reckoned == pytest.approx(needed(size=256, way=few), rel=0.1)
+
+
 def test_a_picture_painted_in_tiles_shows_no_seam(monkeypatch):
     content, style = torch.rand(2, 1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
     pictures = []
-    for each in (cost.Way(), cost.Way(partial(TiledObjective, tile=48))):
+    for each in (cost.Way(), cost.Way(48)):
         monkeypatch.setattr(cost, "WAYS", (each,))
         pictures.append(stylize(content, style, backbone=SLIM, size=128, steps=6).image)
     assert not torch.equal(*pictures), "by rounding they differ: tiles were used"
