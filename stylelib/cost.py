@@ -104,29 +104,41 @@ def memory(
         shape: (H, W) of the picture to optimize, in any size.
         way: how it is to be optimized.
     """
-    if way.tile and size > PLAYED[-1] * way.tile:
-        return _extrapolated(objective_at, shape, size, steps, optimizer, way)
+    return _evaluation(partial(_played, objective_at, shape, optimizer), size, way.tile) + _kept(
+        shape, size, steps, optimizer, way.pairs
+    )
+
+
+def _evaluation(played: Callable[[int, int | None], int], size: int, tile: int | None) -> int:
+    """Bytes of one evaluation. Many tiles are reckoned from few: what is kept of the whole goes with its pixels."""
+    if tile is None or size <= PLAYED[-1] * tile:
+        return played(size, tile)
+    small, large = (count * tile for count in PLAYED)
+    less, more = (played(side, tile) for side in (small, large))
+    return round(more + (more - less) * (size**2 - large**2) / (large**2 - small**2))
+
+
+def _played(objective_at: ObjectiveAt, shape: tuple[int, int], optimizer: str, size: int, tile: int | None) -> int:
     from torch._subclasses.fake_tensor import FakeTensorMode  # seconds, and most runs are far from any limit
 
     height, width = scaled_shape(*shape, size)
     with FakeTensorMode(allow_non_fake_inputs=True), TensorMemory() as account:
-        objective = objective_at(size, way.make)
+        objective = objective_at(size, Way(tile).make)
         image = torch.empty(1, 3, height, width, device=objective.device)
         variables, to_image = spectrum(image) if optimizer == "lbfgs" else (image, lambda pixels: pixels)
         variables.requires_grad_()
         objective(to_image(variables))["total"].backward()
-        vectors = 2 if optimizer == "adam" else OTHER_VECTORS + 2 * min(way.pairs, steps)
-        kept = vectors * variables.nbytes + KEPT_IMAGES * image.nbytes
-    return account.peak + kept
+    return account.peak
 
 
-def _extrapolated(
-    objective_at: ObjectiveAt, shape: tuple[int, int], size: int, steps: int, optimizer: str, way: Way
-) -> int:
-    """`memory` of many tiles: each takes the same, and what is kept of the whole picture goes with its pixels."""
-    small, large = (count * way.tile for count in PLAYED)
-    less, more = (memory(objective_at, shape, side, steps, optimizer, way) for side in (small, large))
-    return round(more + (more - less) * (size**2 - large**2) / (large**2 - small**2))
+def _kept(shape: tuple[int, int], size: int, steps: int, optimizer: str, pairs: int) -> int:
+    """Bytes that the optimizer and the recipe keep from step to step."""
+    height, width = scaled_shape(*shape, size)
+    image = 4 * 3 * height * width
+    if optimizer == "adam":
+        return (2 + KEPT_IMAGES) * image
+    coefficients = 4 * 3 * height * 2 * (width // 2 + 1)
+    return (OTHER_VECTORS + 2 * min(pairs, steps)) * coefficients + KEPT_IMAGES * image
 
 
 def free_memory(device: torch.device) -> int:
@@ -156,16 +168,17 @@ def fitting_way(
     comfortable = min(free, COMFORTABLE) if device.type == "cpu" else free
     if ROOMY * size**2 < comfortable:
         return WAYS[0]
-    needed = cache(partial(memory, objective_at, shape, size, steps, optimizer))
+    played = cache(partial(_played, objective_at, shape, optimizer))
+
+    def needed(way: Way, side: int = size) -> int:
+        return _evaluation(played, side, way.tile) + _kept(shape, side, steps, optimizer, way.pairs)
+
     for limit in (comfortable, free):
         for way in WAYS:
             if needed(way) <= limit:
                 return way
     largest = size
-    while (
-        largest > 1
-        and (excess := CAUTION * memory(objective_at, shape, largest, steps, optimizer, WAYS[-1]) / free) > 1
-    ):
+    while largest > 1 and (excess := CAUTION * needed(WAYS[-1], largest) / free) > 1:
         largest = int(largest / excess**0.5)  # memory goes with the number of pixels
     raise ValueError(
         f"Size {size} needs about {gigabytes(min(map(needed, WAYS)))} of memory, and {gigabytes(free)} are free; "
