@@ -172,7 +172,7 @@ def test_frames_of_another_run_are_neither_overwritten_nor_mixed_in(tmp_path):
 
 def test_mistakes_are_told_before_any_work(clip, style, backbone, tmp_path):
     with pytest.raises(ValueError, match="short side of the clip's frame"):
-        stylelib.stylize_video([torch.zeros(1, 3, 1, 1)], style, tmp_path / "a.mp4", backbone=backbone)
+        stylelib.stylize_video([torch.zeros(1, 3, 4, 400)], style, tmp_path / "a.mp4", backbone=backbone)
     with pytest.raises(ValueError, match="let it end in"):
         stylelib.stylize_video(clip, style, tmp_path / "a.doc", backbone=backbone)
     assert list(tmp_path.iterdir()) == []
