@@ -104,7 +104,7 @@ def memory(
         shape: (H, W) of the picture to optimize, in any size.
         way: how it is to be optimized.
     """
-    return _evaluation(partial(_played, objective_at, shape, optimizer), size, way.tile) + _kept(
+    return _evaluation(partial(_played, objective_at, shape, optimizer), size, way.tile) + kept(
         shape, size, steps, optimizer, way.pairs
     )
 
@@ -131,7 +131,7 @@ def _played(objective_at: ObjectiveAt, shape: tuple[int, int], optimizer: str, s
     return account.peak
 
 
-def _kept(shape: tuple[int, int], size: int, steps: int, optimizer: str, pairs: int) -> int:
+def kept(shape: tuple[int, int], size: int, steps: int, optimizer: str = "lbfgs", pairs: int = HISTORY) -> int:
     """Bytes that the optimizer and the recipe keep from step to step."""
     height, width = scaled_shape(*shape, size)
     image = 4 * 3 * height * width
@@ -171,7 +171,7 @@ def fitting_way(
     played = cache(partial(_played, objective_at, shape, optimizer))
 
     def needed(way: Way, side: int = size) -> int:
-        return _evaluation(played, side, way.tile) + _kept(shape, side, steps, optimizer, way.pairs)
+        return _evaluation(played, side, way.tile) + kept(shape, side, steps, optimizer, way.pairs)
 
     for limit in (comfortable, free):
         for way in WAYS:

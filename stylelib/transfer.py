@@ -37,6 +37,10 @@ SHORTEST = 32  # pixels; a shorter side leaves fewer than two positions in the d
 FEWEST = 3  # steps of a scale that are worth it; the first only measures where it starts
 
 
+class Stop(KeyboardInterrupt):
+    """What an `on_step` raises to end a run on purpose: its best image is kept, as after Ctrl-C, and nothing warns."""
+
+
 @dataclass(frozen=True)
 class Run:
     """What a run is, besides what it paints.
@@ -124,7 +128,7 @@ def stylize(
         color: whose colors. `"style"`; `"content"`: only lightness is painted, and the content's colors are put over
             it; `"matched"`: the style is first given the content's mean and covariance of colors.
         optimizer: `"lbfgs"` or `"adam"`.
-        on_step: called with each `Step`, for a progress bar or a live preview.
+        on_step: called with each `Step`, for a progress bar or a live preview. It may raise `Stop`.
         **weights: of the `Objective`: style_weight, content_weight, style_layers, …
 
     Returns:
@@ -215,11 +219,11 @@ def _coarse_to_fine(run: Run, objective_at: cost.ObjectiveAt) -> Result:
     }
     image, history, interrupted = run.start(), [], False
     for scale, steps in run.scales:
-        image = _enlarged(image, run.shape_at(scale), run.base)
+        image = enlarged(image, run.shape_at(scale), run.base)
         image, interrupted = _paint(image, objective_at, scale, steps, ways[scale], run, history)
         if interrupted:
             break
-    image = _enlarged(image, run.shape_at(size), run.base)
+    image = enlarged(image, run.shape_at(size), run.base)
     return Result(run.finish(image) if run.finish else image, history, interrupted)
 
 
@@ -245,17 +249,18 @@ def _paint(
             history.append(replace(numbered, image=None))
             if run.on_step:
                 run.on_step(replace(numbered, image=run.finish(step.image)) if run.finish else numbered)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as reason:
         interrupted = True
-        warnings.warn(
-            f"Interrupted after {len(history)} of {run.steps} steps; the best image so far is kept.",
-            OptimizationWarning,
-            stacklevel=4,
-        )
+        if not isinstance(reason, Stop):
+            warnings.warn(
+                f"Interrupted after {len(history)} of {run.steps} steps; the best image so far is kept.",
+                OptimizationWarning,
+                stacklevel=4,
+            )
     return best.image.cpu() if best else image, interrupted
 
 
-def _enlarged(image: Tensor, shape: tuple[int, int], base: Tensor | None) -> Tensor:
+def enlarged(image: Tensor, shape: tuple[int, int], base: Tensor | None) -> Tensor:
     """The image at a larger shape.
 
     What is enlarged is its difference from the base, the content. Added to the larger content, it brings the colors and

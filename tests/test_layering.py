@@ -10,7 +10,8 @@ ORDER = """
     machine files console decoding encoding profiles images gallery color lut masks clips reel flow scenes
     backbones losses objective tiles spectrum lbfgs loop cost transfer
     photo video
-    doctor plots screen studio checks sandbox submission grading batch commands cli
+    doctor plots screen studio_recipe studio_preview studio_worker studio_folder studio_session studio
+    checks sandbox submission grading batch commands cli
 """.split()
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 CHECKS = sorted((PACKAGE / "checks").glob("*.py"))  # a leaf in several files

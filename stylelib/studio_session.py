@@ -1,0 +1,132 @@
+"""One visitor's session in the studio, without any widget: previews, runs, and what there is to see meanwhile."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from os import PathLike
+
+from torch import Tensor
+
+from . import console
+from .backbones import weights_file
+from .loop import Step
+from .studio_folder import Entry, Folder
+from .studio_preview import memory, pace, preview, work
+from .studio_recipe import PAINT, Recipe, backbone
+from .studio_worker import Job, Pace, Worker
+
+
+@dataclass(frozen=True)
+class Look:
+    """What there is to see now.
+
+    Attributes:
+        state: "preview", "measured" (costs are known now), "running", "finished", "stopped" or "failed".
+        recipe: of the picture.
+        image: (1, 3, H, W); None where there is none.
+        history: losses of each step so far.
+        says: what went wrong, in a sentence.
+        entry: the finished picture in the folder.
+    """
+
+    state: str
+    recipe: Recipe
+    image: Tensor | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+    says: str = ""
+    entry: Entry | None = None
+
+
+class Session:
+    """Previews and runs, one at a time, in a thread beside the kernel's.
+
+    Args:
+        folder: for finished pictures.
+        show: called with each `Look`, in that thread.
+    """
+
+    def __init__(self, folder: str | PathLike, show: Callable[[Look], object]):
+        self.folder, self.show = Folder(folder), show
+        self.worker = Worker()
+        self.rates: dict[str, float] = {}  # backbone → seconds for each evaluation and pixel
+        self.job: Job | None = None
+        self.drawing = Pace()
+
+    def preview(self, recipe: Recipe) -> Job:
+        """Shows about what a run would bring; then finds out what it would cost."""
+        return self._start(recipe, self._preview)
+
+    def run(self, recipe: Recipe) -> Job:
+        """Paints, and puts the picture into the folder; so it does if it is stopped, with the best one so far."""
+        return self._start(recipe, self._run)
+
+    def stop(self) -> None:
+        """Stops what is being done after the evaluation that is under way."""
+        if self.job:
+            self.job.stop()
+
+    def do(self, recipe: Recipe, work: Callable[[], Look]) -> Job:
+        """Does something else that takes long, a download, and shows what comes of it."""
+        return self._start(recipe, lambda recipe, job: self.show(work()))
+
+    def estimate(self, recipe: Recipe) -> tuple[float, float] | None:
+        """Seconds and bytes of a run; None as long as nobody knows."""
+        if recipe.method != PAINT or recipe.backbone not in self.rates:
+            return None
+        return self.rates[recipe.backbone] * work(recipe), memory(recipe)
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self.worker.close()
+
+    def _start(self, recipe: Recipe, work: Callable[[Recipe, Job], object]) -> Job:
+        def guarded(job: Job) -> None:
+            try:
+                work(recipe, job)
+            except Exception as error:
+                if not job.stopped:
+                    self.show(Look("failed", recipe, says=said(error)))
+                raise
+
+        self.job = self.worker.start(guarded)
+        return self.job
+
+    def _preview(self, recipe: Recipe, job: Job) -> None:
+        drawing = Pace()
+
+        def on_image(image: Tensor) -> None:
+            job.check()
+            drawing.draw(lambda: self.show(Look("preview", recipe, image)))
+
+        image = preview(recipe, on_image)
+        job.check()  # a stopped transfer returns what it has
+        self.show(Look("preview", recipe, image))
+        if recipe.backbone not in self.rates and (recipe.backbone == "slim" or weights_file(recipe.backbone).is_file()):
+            self.rates[recipe.backbone] = pace(backbone(recipe.backbone, recipe.device))
+        self.show(Look("measured", recipe))
+
+    def _run(self, recipe: Recipe, job: Job) -> None:
+        history: list[dict[str, float]] = []
+        self.drawing = drawing = Pace()
+
+        def on_step(step: Step) -> None:
+            history.append(step.losses)
+            drawing.draw(lambda: self.show(Look("running", recipe, step.image, history)))
+            job.check()
+
+        began = time.monotonic()
+        image = recipe.paint(on_step)
+        cut = job.stopped and len(history) < recipe.steps
+        made = replace(recipe, stopped=len(history) if cut else 0)
+        if recipe.backbone in self.rates and history and not cut:
+            self.rates[recipe.backbone] = (time.monotonic() - began) / work(recipe)
+        entry = self.folder.add(image, made)
+        self.show(Look("stopped" if cut else "finished", made, image, history, entry=entry))
+
+
+def said(error: Exception) -> str:
+    """What to tell of an error, in a sentence."""
+    sentence = console.sentence(error)
+    if sentence is None:
+        return f"This should not have happened ({type(error).__name__}: {error}); other settings may do."
+    return (sentence[0].upper() + sentence[1:]).replace("--size", "size")
