@@ -26,7 +26,8 @@ MIXED = ("vgg19", "squeezenet1_0")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PROBES = 3  # of each precision, the first of them to warm up
 WORTHWHILE = 1.05  # a draw goes to float32, which is exact
-SLIM_WEIGHTS = Path(__file__).parent / "data" / "slim.pt"
+DATA = Path(__file__).parent / "data"
+SLIM_WEIGHTS = DATA / "slim.pt"
 FIVE_BLOCKS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # as in the paper, section 2.3
 EVERY_LAYER = (*(f"relu{block}_{index}" for block in range(1, 5) for index in (1, 2)), "relu5_1")
 
@@ -235,6 +236,8 @@ def weights_file(name: str) -> Path:
     """Where the weights of a backbone are kept, whether or not they are there yet."""
     if name == "slim":
         return SLIM_WEIGHTS
+    if (features := DATA / f"{name}_features.pt").exists():  # the convolutions alone, from a kit for offline machines
+        return features
     return Path(torch.hub.get_dir()) / "checkpoints" / RECIPES[name].file
 
 
@@ -259,8 +262,12 @@ def _torchvision_features(name: str, pretrained: bool) -> nn.Sequential:
     with torch.device("meta"):  # shapes only: VGG-19's classifier alone would be 500 MB of random numbers
         network = build(weights=None)
     with _explained(name):
-        values = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-        network.load_state_dict(values, assign=True)
+        if weights_file(name).parent == DATA:
+            values = torch.load(weights_file(name), weights_only=True)
+            network.features.load_state_dict({key: value.float() for key, value in values.items()}, assign=True)
+        else:
+            values = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+            network.load_state_dict(values, assign=True)
     return network.features
 
 

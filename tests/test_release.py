@@ -63,7 +63,7 @@ def test_nothing_is_left_when_writing_fails(tmp_path):
         raise OSError("full")
 
     with pytest.raises(OSError):
-        release._write_whole(tmp_path / "course", fill)
+        release.write_whole(tmp_path / "course", fill)
     assert list(tmp_path.iterdir()) == []
 
 

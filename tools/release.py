@@ -52,12 +52,12 @@ c.ExecutePreprocessor.timeout = 120  # seconds for a cell
 
 def release(folder: Path) -> None:
     """Writes what students get, into a new folder."""
-    _write_whole(folder, _fill_release)
+    write_whole(folder, _fill_release)
 
 
 def nbgrader_course(folder: Path, stub: str) -> None:
     """Writes the source of an nbgrader course, into a new folder: one assignment for each lesson with checks."""
-    _write_whole(folder, lambda new: _fill_course(new, stub))
+    write_whole(folder, lambda new: _fill_course(new, stub))
 
 
 def with_hidden_tests(master: NotebookNode, draw: Callable[[], int]) -> NotebookNode:
@@ -98,7 +98,7 @@ def _fill_course(folder: Path, stub: str) -> None:
         nbformat.write(notebook, assignment / path.name)
 
 
-def _write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
+def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
     """Fills a folder beside and renames it: it is there whole or not at all."""
     if folder.exists():
         sys.exit(f"{folder} exists already; name a new folder.")
