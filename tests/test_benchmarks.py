@@ -91,16 +91,18 @@ def test_a_race_finds_who_is_first():
 
 def test_lessons_are_measured_against_the_import_of_torch(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(lessons, "import_seconds", lambda: 0.5)
-    monkeypatch.setattr(lessons, "lesson_cost", {Path("short.ipynb"): (2.0, 0.5), Path("long.ipynb"): (3.5, 1.25)}.get)
+    monkeypatch.setattr(
+        lessons, "lesson_cost", {Path("short.ipynb"): (2.0, 3.0, 0.5), Path("long.ipynb"): (3.5, 6.0, 1.25)}.get
+    )
     assert lessons.main(["short.ipynb", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"import_torch_seconds": 0.5, "short": 4.0}
     assert lessons.main(["short.ipynb", "long.ipynb"]) == 1
-    assert "| long | 3.5 | 7.0 | 1.25 |" in capsys.readouterr().out
+    assert "| long | 3.5 | 7.0 | 6.0 | 1.25 |" in capsys.readouterr().out
 
 
 def test_a_lesson_is_timed_with_its_kernel(tmp_path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import time; time.sleep(1)")])
     nbformat.write(notebook, tmp_path / "lesson.ipynb")
-    seconds, memory = lessons.lesson_cost(tmp_path / "lesson.ipynb")
-    assert seconds > 1 and 0.03 < memory < 1  # a kernel that has imported nothing
+    seconds, processors, memory = lessons.lesson_cost(tmp_path / "lesson.ipynb")
+    assert seconds > 1 and processors > 0.1 and 0.03 < memory < 1  # a kernel that has imported nothing
     assert [path.stem[:2] for path in lessons.LESSONS][:2] == ["00", "01"]

@@ -108,3 +108,17 @@ def test_the_course_has_one_assignment_for_each_lesson_with_checks(tmp_path):
     seeds = re.findall(r"hidden[.]test.*seed=(\d+)", "".join(path.read_text(encoding="utf-8") for path in sources))
     assert len(set(seeds)) > len(seeds) - 2 > 10  # drawn, not fixed
     compile((tmp_path / "course" / "nbgrader_config.py").read_text(), "config", "exec")
+
+
+def test_lessons_for_colab_install_the_package_and_keep_what_is_there(tmp_path):
+    release.colab(tmp_path / "colab", "git+https://example.org/course")
+    lessons = sorted((tmp_path / "colab").glob("*.ipynb"))
+    assert [path.name for path in lessons] == sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+    for path in lessons:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        *python, pip = notebook.cells[1].source.splitlines()
+        assert pip == '%pip install --quiet --constraint {here} "stylelib @ git+https://example.org/course"'
+        lines = compile("\n".join(python).replace('Path("installed.txt")', "here"), "cell", "exec")
+        exec(lines, {"here": tmp_path / "installed.txt"})
+        assert re.fullmatch("torch==.+\ntorchvision==.+\nnumpy==.+\n", (tmp_path / "installed.txt").read_text())

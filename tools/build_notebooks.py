@@ -209,6 +209,8 @@ def write_out(options: argparse.Namespace) -> None:
         release.release(options.release)
     if options.nbgrader:
         release.nbgrader_course(options.nbgrader, STUB)
+    if options.colab:
+        release.colab(options.colab, options.source)
 
 
 def main() -> None:
@@ -218,8 +220,12 @@ def main() -> None:
     parser.add_argument(
         "--nbgrader", type=Path, metavar="DIR", help="only write a course for nbgrader into a new folder"
     )
+    parser.add_argument("--colab", type=Path, metavar="DIR", help="only write the lessons for Colab into a new folder")
+    parser.add_argument(
+        "--source", default="stylelib", help="with --colab: where pip finds the package, as git+https://…"
+    )
     options = parser.parse_args()
-    if options.release or options.nbgrader:
+    if options.release or options.nbgrader or options.colab:
         return write_out(options)
     paths = options.notebooks or [*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("solutions/*.ipynb")]
     masters = sorted({master_and_lesson(path)[0] for path in paths}, key=lambda master: master.name)

@@ -50,10 +50,10 @@ class Renderer(mistune.HTMLRenderer):
         super().__init__(escape=False)
 
     def inline_math(self, text: str) -> str:
-        return convert(text)
+        return mathml(text, "inline")
 
     def block_math(self, text: str) -> str:
-        return f'<div class="formula">{convert(text, display="block")}</div>\n'
+        return f'<div class="formula">{mathml(text, "block")}</div>\n'
 
     def heading(self, text: str, level: int, **_) -> str:
         return f'<h{level} id="{anchor(text)}">{text}</h{level}>\n'
@@ -73,6 +73,10 @@ def markdown(text: str) -> str:
     # mistune looks for formulas between paragraphs, and within a line.
     text = re.sub(r"^\$\$\n?(.+?)\n?\$\$$", r"\n$$\n\1\n$$\n", text, flags=re.DOTALL | re.MULTILINE)
     return render(re.sub(r"\$(?=\S)[^$`]+(?<=\S)\$", lambda formula: formula[0].replace("\n", " "), text))
+
+
+def mathml(formula: str, display: str) -> str:
+    return convert(re.sub(r"\\[Bb]ig+[lr]?\b", "", formula), display=display)  # parentheses grow by themselves
 
 
 def colored(code: str) -> str:

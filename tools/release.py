@@ -2,6 +2,7 @@
 
     uv run python tools/build_notebooks.py --release DIR      # lessons, package and pictures; no solutions, no tests
     uv run python tools/build_notebooks.py --nbgrader DIR     # source/<lesson>/, hidden tests in each check
+    uv run python tools/build_notebooks.py --colab DIR --source git+https://…  # lessons that install the package first
 
 Students need the package: the lessons import it, and its checks judge their answers offline. It holds what it teaches,
 so whoever looks into it finds a Gram matrix there; strict checks refuse an answer that calls it.
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
 
 ROOT = Path(__file__).resolve().parent.parent
 GIVEN = ("LICENSE", "environment.yml", "pyproject.toml", "images", "notebooks", "stylelib")
@@ -50,6 +52,16 @@ c.ExecutePreprocessor.timeout = 120  # seconds for a cell
 """
 
 
+# Colab has a torch that fits its GPU. As a constraint, it stays, or pip says what does not fit.
+COLAB = """# In Colab: installs the course's package, beside the torch that is here already. A minute or two.
+from importlib.metadata import version
+from pathlib import Path
+
+here = Path("installed.txt")
+here.write_text("".join(f"{{name}}=={{version(name)}}\\n" for name in ("torch", "torchvision", "numpy")))
+%pip install --quiet --constraint {{here}} "stylelib @ {source}\""""
+
+
 def release(folder: Path) -> None:
     """Writes what students get, into a new folder."""
     write_whole(folder, _fill_release)
@@ -58,6 +70,11 @@ def release(folder: Path) -> None:
 def nbgrader_course(folder: Path, stub: str) -> None:
     """Writes the source of an nbgrader course, into a new folder: one assignment for each lesson with checks."""
     write_whole(folder, lambda new: _fill_course(new, stub))
+
+
+def colab(folder: Path, source: str) -> None:
+    """Writes the lessons for Colab, into a new folder; `source` is where pip finds the package."""
+    write_whole(folder, lambda new: _fill_colab(new, source))
 
 
 def with_hidden_tests(master: NotebookNode, draw: Callable[[], int]) -> NotebookNode:
@@ -96,6 +113,13 @@ def _fill_course(folder: Path, stub: str) -> None:
         assignment = folder / "source" / path.stem
         assignment.mkdir(parents=True)
         nbformat.write(notebook, assignment / path.name)
+
+
+def _fill_colab(folder: Path, source: str) -> None:
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells.insert(1, new_code_cell(COLAB.format(source=source), id="colab"))
+        nbformat.write(notebook, folder / path.name)
 
 
 def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
