@@ -56,6 +56,7 @@ def test_formulas_of_the_site_are_mathml(site):
     for name, text in pages(site).items():
         prose = re.sub(r'<div class="highlight">.*?</div>|<pre.*?</pre>|<code>.*?</code>', "", text, flags=re.DOTALL)
         assert not re.findall(r"\$[^$<]{1,80}\$|\\\\[a-z]+", re.sub(r"base64,[^\"]*", "", prose)), name
+        assert "<mi>&</mi>" not in prose and "linebreak" not in prose, f"{name} has an unknown environment"
     assert site["04_gram_matrices.html"].count("<math") > 100
 
 
@@ -65,6 +66,9 @@ def test_slides_of_the_site_have_the_figures_exercises_and_questions_of_the_less
     assert deck.count("<strong>Exercise") == 6 and deck.count("<img") >= 11
     predictions = sum(cell.source.count("**Predict.**") for cell in lesson.notebook.cells)
     assert 0 < predictions <= deck.count("<strong>Predict.")
+    loops = site["slides/05_optimization_loop.html"].split("<section>")
+    (loop,) = (slide for slide in loops if "<strong>Exercise 2" in slide)
+    assert loop.count("<li>") == 4  # all that the exercise asks for
 
 
 def test_paragraphs_of_the_site_stay_whole_where_they_are_folded(tool):

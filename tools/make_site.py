@@ -76,7 +76,8 @@ def markdown(text: str) -> str:
 
 
 def mathml(formula: str, display: str) -> str:
-    return convert(re.sub(r"\\[Bb]ig+[lr]?\b", "", formula), display=display)  # parentheses grow by themselves
+    formula = re.sub(r"\\[Bb]ig+[lr]?\b", "", formula)  # parentheses grow by themselves
+    return convert(formula.replace("{aligned}", "{align*}"), display=display)  # latex2mathml knows this one only
 
 
 def colored(code: str) -> str:
@@ -208,8 +209,8 @@ def slide_markup(lesson: Lesson) -> Iterator[str]:
         if cell.cell_type == "code":
             figures += [markup for markup in map(output_markup, cell.outputs) if markup.startswith("<img")]
             continue
-        before = ""
-        for block in blocks(cell.source):
+        before, paragraphs = "", blocks(cell.source)
+        for number, block in enumerate(paragraphs):
             if block.startswith("#"):
                 heading = markdown("## " + block.lstrip("# "))
                 if "Recap" in block:
@@ -217,7 +218,10 @@ def slide_markup(lesson: Lesson) -> Iterator[str]:
             elif block.startswith("*The figure") and figures:
                 yield from (f"{heading}{figure}{markdown(block)}" for figure in figures)
                 figures = []
-            elif block.startswith(("**Predict.**", "**Exercise")) or re.match(r"\*\*\d\.\*\*", block):
+            elif block.startswith("**Exercise"):
+                yield heading + markdown("\n\n".join(paragraphs[number:]))
+                break
+            elif re.match(r"\*\*(Predict|\d)\.", block):
                 yield heading + markdown(block)
             elif (block.startswith("<details") and re.match(r"\*\*(Predict|\d\.)", before)) or block.startswith("$$"):
                 yield heading + markdown(before) + markdown(block)
