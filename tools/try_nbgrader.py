@@ -6,6 +6,7 @@ One lesson, its exercises and checks alone, without its figures. The exit status
 """
 
 import csv
+import os
 import subprocess
 import sys
 import tempfile
@@ -88,7 +89,9 @@ def exercises_alone(notebook: NotebookNode) -> NotebookNode:
 
 
 def nbgrader(course: Path, *command: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "nbgrader", *command], cwd=course, capture_output=True, text=True)
+    run = [sys.executable, "-m", "nbgrader", *command]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # nbgrader calls alembic by its name
+    done = subprocess.run(run, cwd=course, capture_output=True, text=True, env=os.environ | {"PATH": path})
     if done.returncode:
         sys.exit(f"nbgrader {' '.join(command)} failed:\n{done.stderr[-2000:]}")
 
