@@ -21,8 +21,6 @@ import psutil
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 
-LIMIT = 900  # seconds; then a student gives up
-
 
 class Student:
     """A browser's part of the conversation with hub, server and kernel."""
@@ -31,10 +29,9 @@ class Student:
         self.hub, self.name, self.cookies = hub, name, {}
 
     async def fetch(self, path: str, follow: bool = True, **options):
-        headers = {"Cookie": self.cookie(), "X-XSRFToken": self.cookies.get("_xsrf", "")} | options.pop("headers", {})
-        request = HTTPRequest(
-            self.hub + path, headers=headers, follow_redirects=False, request_timeout=LIMIT, **options
-        )
+        headers = {"Cookie": self.cookie(), "X-XSRFToken": self.cookies.get("_xsrf", "")}
+        patience = {"follow_redirects": False, "request_timeout": 0}  # the student's own limit ends it
+        request = HTTPRequest(self.hub + path, headers=headers, **patience, **options)
         answer = await AsyncHTTPClient().fetch(request, raise_error=False)
         for cookie in answer.headers.get_list("Set-Cookie"):
             name, value = cookie.split(";")[0].split("=", 1)
@@ -103,7 +100,7 @@ async def measure(options: argparse.Namespace) -> str:
     async def timed(work):
         start = time.monotonic()
         try:
-            await asyncio.wait_for(work, LIMIT)
+            await asyncio.wait_for(work, options.limit)
         except (AssertionError, TimeoutError, OSError) as error:
             failures.append(repr(error))
         return time.monotonic() - start
@@ -126,6 +123,7 @@ def main() -> None:
     parser.add_argument("students", type=int)
     parser.add_argument("lesson", type=Path)
     parser.add_argument("--hub", default="http://127.0.0.1:8000")
+    parser.add_argument("--limit", type=float, default=900, help="seconds; then a student gives up")
     parser.add_argument("--prefix", default="student", help="of the names; new ones start without a server")
     options = parser.parse_args()
     if not re.match(r"http://(127\.0\.0\.1|localhost)(:|$)", options.hub):
