@@ -33,7 +33,8 @@ class Entry:
     @property
     def title(self) -> str:
         """What it is, in a few words."""
-        return f"{self.file.stem[:4]}: {_short(self.recipe.content)}, {_short(self.recipe.style)}"
+        number, content, style = self.file.name.split("_")[0], short(self.recipe.content), short(self.recipe.style)
+        return f"{int(number)}: {content}, {style}".replace("_", " ")
 
 
 class Folder:
@@ -50,7 +51,7 @@ class Folder:
         """Writes a finished picture, whole or not at all. Raises `ImageError` where that cannot be done."""
         self._make(self.path)
         taken = [int(match[1]) for file in self.path.iterdir() if (match := NUMBER.fullmatch(file.name))]
-        name = f"{max(taken, default=0) + 1:04d}_{_short(recipe.content)}_{_short(recipe.style)}.png"
+        name = f"{max(taken, default=0) + 1:04d}_{short(recipe.content)}_{short(recipe.style)}.png"
         encoding.write_bytes(encode(image, recipe, ".png"), self.path / name)
         return Entry(self.path / name, recipe)
 
@@ -119,6 +120,6 @@ def settings(file: str | PathLike) -> Recipe | None:
         return None
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """A gallery's name, or a file's without its checksum."""
     return re.sub(r"-[0-9a-f]{8}$", "", Path(name).stem)

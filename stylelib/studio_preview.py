@@ -25,7 +25,7 @@ BYTES = {
 }  # of an evaluation for each pixel, by `cost.memory`
 
 
-def preview(recipe: Recipe, on_image: Callable[[Tensor], object]) -> Tensor:
+def preview(recipe: Recipe, on_image: Callable[[Tensor], object] = lambda image: None) -> Tensor:
     """About what a run will bring, in about a second: few evaluations at a small size, by slim.
 
     It starts from the content with the style's mean and covariance of colors, which is most of the way. What changes

@@ -77,28 +77,42 @@ class Recipe:
 
     def code(self) -> str:
         """Python that makes the same picture, to the last bit on the same machine."""
-        lines = ["import stylelib", ""]
-        lines.append(f"content = {_reading(self.content, self.size)}")
+        lines = ["import stylelib", "", f"content = {_reading(self.content, self.size)}"]
         if self.method != PAINT:
-            lines.append(f"style = {_reading(self.style, self.size)}")
-            lines.append(
-                f"image = stylelib.transfer_photo(content, style, method={self.method!r}, strength={self.strength!r})"
-            )
+            how = f"method={_quoted(self.method)}, strength={self.strength!r}"
+            lines += [f"style = {_reading(self.style, self.size)}"]
+            lines += [f"image = stylelib.transfer_photo(content, style, {how})"]
             return "\n".join([*lines, 'stylelib.save_image(image, "result.png")'])
-        wide = round(self.size * self.stroke)
-        styles = [
-            f"stylelib.Style({_reading(name, wide)}, weight={weight!r}, scale={self.stroke!r})"
-            for name, weight in self._shares()
+        lines += [
+            *self._code_of_styles(),
+            f"backbone = stylelib.load_backbone({_quoted(self.backbone)}, {_quoted(self.device)})",
+            *self._code_of_stop(),
+            "result = stylelib.stylize(",
+            "    content,",
+            "    style,",
+            "    backbone=backbone,",
+            *(f"    {name}={shown}," for name, _, shown in self._options()),
+            *["    on_step=stop,"] * bool(self.stopped),
+            ")",
+            'stylelib.save_image(result.image, "result.png")',
         ]
-        lines += ["styles = [", *(f"    {style}," for style in styles), "]"]
-        lines.append(f"backbone = stylelib.load_backbone({self.backbone!r}, {self.device!r})")
-        if self.stopped:
-            lines += ["", "", "def stop(step):  # as you did", f"    if step.index + 1 == {self.stopped}:"]
-            lines += ["        raise stylelib.transfer.Stop", "", ""]
-        lines += ["result = stylelib.stylize(", "    content,", "    styles,", "    backbone=backbone,"]
-        lines += [f"    {name}={shown}," for name, _, shown in self._options()]
-        lines += ["    on_step=stop,"] * bool(self.stopped)
-        return "\n".join([*lines, ")", 'stylelib.save_image(result.image, "result.png")'])
+        return "\n".join(lines)
+
+    def _code_of_styles(self) -> list[str]:
+        wide, shares = round(self.size * self.stroke), self._shares()
+        if len(shares) == 1 and self.stroke == 1:
+            return [f"style = {_reading(shares[0][0], wide)}"]
+        styles = [
+            f"    stylelib.Style({_reading(name, wide)}, weight={weight!r}, scale={self.stroke!r}),"
+            for name, weight in shares
+        ]
+        return ["style = [", *styles, "]"]
+
+    def _code_of_stop(self) -> list[str]:
+        if not self.stopped:
+            return []
+        body = [f"    if step.index + 1 == {self.stopped}:", "        raise stylelib.transfer.Stop"]
+        return ["", "", "def stop(step):  # where you stopped it", *body, "", ""]
 
     def to_json(self) -> str:
         """All of it as one line of ASCII characters."""
@@ -120,10 +134,10 @@ class Recipe:
 
     def _options(self) -> list[tuple[str, object, str]]:
         """Name, value and code of each option of `stylize` that matters."""
-        start = repr(self.start) if self.start in ("content", "noise") else _reading(self.start, self.size)
+        start = _quoted(self.start) if self.start in ("content", "noise") else _reading(self.start, self.size)
         values = {"size": self.size, "steps": self.steps, "color": self.color, "style_weight": self.style_weight}
         seed = {"seed": self.seed} if self.start == "noise" else {}
-        shown = [(name, value, repr(value)) for name, value in (values | seed).items()]
+        shown = [(name, value, _quoted(value)) for name, value in (values | seed).items()]
         return [*shown, ("start", self.start, start)]
 
 
@@ -139,9 +153,14 @@ def _small(name: str, size: int) -> Tensor:
 
 def _reading(name: str, size: int) -> str:
     """The code of `read`."""
-    if gallery.find(name) == Path(name):
-        return f"stylelib.load_image({Path(name).as_posix()!r}, size={size})"
-    return f"stylelib.gallery.load({name!r}, size={size})"
+    if name in gallery.names() and not Path(name).is_file():
+        return f"stylelib.gallery.load({_quoted(name)}, size={size})"
+    return f"stylelib.load_image({_quoted(Path(name).as_posix())}, size={size})"
+
+
+def _quoted(value: object) -> str:
+    """A value as people write it in code."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 @lru_cache(maxsize=2)

@@ -1,5 +1,6 @@
 """One visitor's session in the studio, without any widget: previews, runs, and what there is to see meanwhile."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,12 +22,14 @@ class Look:
     """What there is to see now.
 
     Attributes:
-        state: "preview", "measured" (costs are known now), "running", "finished", "stopped" or "failed".
+        state: "preview", "measured" (costs are known now), "running", "finished", "stopped" (without an entry: before
+            anything was painted) or "failed".
         recipe: of the picture.
         image: (1, 3, H, W); None where there is none.
         history: losses of each step so far.
         says: what went wrong, in a sentence.
         entry: the finished picture in the folder.
+        seconds: that it took.
     """
 
     state: str
@@ -35,6 +38,7 @@ class Look:
     history: list[dict[str, float]] = field(default_factory=list)
     says: str = ""
     entry: Entry | None = None
+    seconds: float = 0.0
 
 
 class Session:
@@ -42,13 +46,19 @@ class Session:
 
     Args:
         folder: for finished pictures.
-        show: called with each `Look`, in that thread.
+        show: called with each `Look`, in that thread, which then holds the `lock`.
+
+    Attributes:
+        lock: who holds it is not interrupted by news, and gets none of what was started before.
+        job: the latest one.
+        rates: backbone → seconds for each evaluation and pixel, as far as measured.
+        drawing: how much of the time of the latest run went into showing it.
     """
 
     def __init__(self, folder: str | PathLike, show: Callable[[Look], object]):
         self.folder, self.show = Folder(folder), show
-        self.worker = Worker()
-        self.rates: dict[str, float] = {}  # backbone → seconds for each evaluation and pixel
+        self.worker, self.lock = Worker(), threading.RLock()
+        self.rates: dict[str, float] = {}
         self.job: Job | None = None
         self.drawing = Pace()
 
@@ -67,7 +77,7 @@ class Session:
 
     def do(self, recipe: Recipe, work: Callable[[], Look]) -> Job:
         """Does something else that takes long, a download, and shows what comes of it."""
-        return self._start(recipe, lambda recipe, job: self.show(work()))
+        return self._start(recipe, lambda recipe, job: self._tell(job, work()))
 
     def estimate(self, recipe: Recipe) -> tuple[float, float] | None:
         """Seconds and bytes of a run; None as long as nobody knows."""
@@ -84,26 +94,33 @@ class Session:
             try:
                 work(recipe, job)
             except Exception as error:
-                if not job.stopped:
-                    self.show(Look("failed", recipe, says=said(error)))
+                self._tell(job, Look("failed", recipe, says=said(error)))
                 raise
 
-        self.job = self.worker.start(guarded)
+        with self.lock:
+            self.job = self.worker.start(guarded)
         return self.job
 
+    def _tell(self, job: Job, look: Look) -> None:
+        """Shows it, unless something newer has been started."""
+        with self.lock:
+            if job is self.job and not (job.stopped and look.state in ("preview", "measured")):
+                self.show(look)
+
     def _preview(self, recipe: Recipe, job: Job) -> None:
+        job.check()
         drawing = Pace()
 
         def on_image(image: Tensor) -> None:
             job.check()
-            drawing.draw(lambda: self.show(Look("preview", recipe, image)))
+            drawing.draw(lambda: self._tell(job, Look("preview", recipe, image)))
 
         image = preview(recipe, on_image)
         job.check()  # a stopped transfer returns what it has
-        self.show(Look("preview", recipe, image))
+        self._tell(job, Look("preview", recipe, image))
         if recipe.backbone not in self.rates and (recipe.backbone == "slim" or weights_file(recipe.backbone).is_file()):
             self.rates[recipe.backbone] = pace(backbone(recipe.backbone, recipe.device))
-        self.show(Look("measured", recipe))
+        self._tell(job, Look("measured", recipe))
 
     def _run(self, recipe: Recipe, job: Job) -> None:
         history: list[dict[str, float]] = []
@@ -111,17 +128,19 @@ class Session:
 
         def on_step(step: Step) -> None:
             history.append(step.losses)
-            drawing.draw(lambda: self.show(Look("running", recipe, step.image, history)))
+            drawing.draw(lambda: self._tell(job, Look("running", recipe, step.image, history)))
             job.check()
 
+        if job.stopped:
+            return self._tell(job, Look("stopped", recipe))
         began = time.monotonic()
         image = recipe.paint(on_step)
-        cut = job.stopped and len(history) < recipe.steps
+        seconds, cut = time.monotonic() - began, job.stopped and len(history) < recipe.steps
+        if history and not cut:
+            self.rates[recipe.backbone] = seconds / work(recipe)
         made = replace(recipe, stopped=len(history) if cut else 0)
-        if recipe.backbone in self.rates and history and not cut:
-            self.rates[recipe.backbone] = (time.monotonic() - began) / work(recipe)
         entry = self.folder.add(image, made)
-        self.show(Look("stopped" if cut else "finished", made, image, history, entry=entry))
+        self._tell(job, Look("stopped" if cut else "finished", made, image, history, "", entry, seconds))
 
 
 def said(error: Exception) -> str:
@@ -129,4 +148,4 @@ def said(error: Exception) -> str:
     sentence = console.sentence(error)
     if sentence is None:
         return f"This should not have happened ({type(error).__name__}: {error}); other settings may do."
-    return (sentence[0].upper() + sentence[1:]).replace("--size", "size")
+    return sentence.replace("not enough", "Not enough").replace("--size", "size")

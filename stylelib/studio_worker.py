@@ -50,7 +50,6 @@ class Job:
     def run(self) -> None:
         """Does the work, here and now. What it raises is kept, not raised."""
         try:
-            self.check()
             self.work(self)
         except Stop:
             pass
@@ -75,7 +74,8 @@ class Worker:
         atexit.register(_close, weakref.ref(self))
 
     def start(self, work: Callable[[Job], object]) -> Job:
-        """Has `work(job)` done as soon as what is being done has stopped."""
+        """Has `work(job)` done as soon as what is being done has stopped. It is called even if it was stopped before it
+        began, so that it can tell; so it begins with a `job.check()`."""
         if self._latest:
             self._latest.stop()
         self._latest = Job(work)

@@ -10,7 +10,8 @@ ORDER = """
     machine files console decoding encoding profiles images gallery color lut masks clips reel flow scenes
     backbones losses objective tiles spectrum lbfgs loop cost transfer
     photo video
-    doctor plots screen studio_recipe studio_preview studio_worker studio_folder studio_session studio
+    doctor plots screen studio_recipe studio_preview studio_worker studio_folder studio_session studio_look
+    studio
     checks sandbox submission grading batch commands cli
 """.split()
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")

@@ -15,7 +15,7 @@ from stylelib.studio_folder import Folder, settings
 from stylelib.studio_preview import memory, pace, preview, work
 from stylelib.studio_recipe import Recipe, backbone, read
 from stylelib.studio_session import Session
-from stylelib.studio_worker import Job, Pace, Worker
+from stylelib.studio_worker import Pace, Worker
 
 SMALL = Recipe(size=64, steps=8, device="cpu")
 
@@ -98,7 +98,7 @@ def test_a_worker_does_the_latest_job_and_stops_the_one_before():
 
     first = worker.start(endless)
     assert began.wait(5)
-    skipped = worker.start(lambda job: done.append("skipped"))
+    skipped = worker.start(lambda job: job.check() or done.append("skipped"))
     last = worker.start(lambda job: done.append("last"))
     assert last.wait(5) and first.over and skipped.over
     assert done == ["last"] and not last.error and not first.error
@@ -226,10 +226,11 @@ def test_a_stopped_run_keeps_its_best_picture_which_its_recipe_paints_again(sess
 
 
 def test_a_run_that_is_stopped_before_it_begins_leaves_nothing(session):
-    job = Job(lambda job: session._run(SMALL, job))
-    job.stop()
-    job.run()
-    assert job.error is None and not session.folder.entries() and not session.looks
+    busy = session.worker.start(lambda job: time.sleep(0.3))
+    job = session.run(SMALL)
+    session.stop()
+    assert job.wait(20) and busy.over and job.error is None and not session.folder.entries()
+    assert [(look.state, look.entry) for look in session.looks] == [("stopped", None)]
 
 
 def test_what_goes_wrong_is_said_in_a_sentence(session):

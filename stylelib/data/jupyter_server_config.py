@@ -4,3 +4,5 @@ import stylelib  # noqa: F401 (sets what kernels inherit; see stylelib/machine.p
 
 c = get_config()  # noqa: F821 (Jupyter provides it)
 c.ServerApp.allow_root = True  # in a container one is root, and JupyterLab by itself refuses root
+# A browser sends a photograph to the kernel in one message, and by itself the server cuts the line at 10 MB.
+c.ServerApp.tornado_settings = {"websocket_max_message_size": 2**28}
