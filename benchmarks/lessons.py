@@ -29,12 +29,14 @@ from nbclient import NotebookClient
 LESSONS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 PROMISE = 6.0  # times the import of torch
 COST = """
-import psutil
+import pathlib, psutil, re, sys
 process = psutil.Process()
-try:
-    import resource, sys
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-except ModuleNotFoundError:  # Windows
+if sys.platform == "linux":  # ru_maxrss would be that of the parent, if it was larger when it started the kernel
+    peak = 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+elif sys.platform == "darwin":
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+else:
     peak = process.memory_info().peak_wset
 print(sum(process.cpu_times()[:2]), peak / 1e9)
 """
