@@ -173,15 +173,16 @@ def fitting_way(
     def needed(way: Way, side: int = size) -> int:
         return _evaluation(played, side, way.tile) + kept(shape, side, steps, optimizer, way.pairs)
 
-    for limit in (comfortable, free):
-        for way in WAYS:
-            if needed(way) <= limit:
-                return way
+    frugal = WAYS[-1]
+    if needed(WAYS[0]) <= comfortable:
+        return WAYS[0]
+    if needed(frugal) <= free:
+        return next(way for limit in (comfortable, free) for way in WAYS if needed(way) <= limit)
     largest = size
-    while largest > 1 and (excess := CAUTION * needed(WAYS[-1], largest) / free) > 1:
+    while largest > 1 and (excess := CAUTION * needed(frugal, largest) / free) > 1:
         largest = int(largest / excess**0.5)  # memory goes with the number of pixels
     raise ValueError(
-        f"Size {size} needs about {gigabytes(min(map(needed, WAYS)))} of memory, and {gigabytes(free)} are free; "
+        f"Size {size} needs about {gigabytes(needed(frugal))} of memory, and {gigabytes(free)} are free; "
         f"the largest size that fits is {largest}."
     )
 

@@ -76,7 +76,7 @@ def forecast(content: Tensor, backbone: Backbone, size: int = 512, steps: int = 
         return make(backbone, picture, picture.flip(-1))  # any style of this shape costs the same
 
     shape, device = tuple(content.shape[-2:]), backbone.mean.device
-    _, last = plan(size, steps, scaled_shape(*shape, size))[-1]
+    _, last = plan(size, steps, [scaled_shape(*shape, size)])[-1]
     way = cost.fitting_way(objective_at, device, shape, size, last)
     seconds = estimate(backbone, size, steps, shape, way.make)
     height, width = scaled_shape(*shape, size)
@@ -125,7 +125,7 @@ def estimate(
         make: kind of objective of the largest scale. Tiles cost the same each, so one stands for all of them.
     """
     total = 0.0
-    for scale, count in plan(size, steps, scaled_shape(*shape, size)):
+    for scale, count in plan(size, steps, [scaled_shape(*shape, size)]):
         timed, kind = min(scale, TILE), make if scale == size else Objective
         picture = torch.rand(1, 3, *scaled_shape(*shape, timed), generator=torch.Generator().manual_seed(0))
         total += (scale / timed) ** 2 * cost.seconds(kind(backbone, picture, picture.flip(-1)), picture, count)

@@ -21,9 +21,9 @@ from .masks import check_mask, resize_mask
 
 SIDE = 256  # of the small copies on which a transfer is found; it is then applied at full size
 STRIP = 256  # rows that are worked on at a time: memory beside the pictures does not grow with them
-STEPS = 6  # of sliced transport
+STEPS = 8  # of sliced transport
 LIGHTNESS = 0.3  # of the step that lightness takes: its edges are the picture; colors may go all the way
-LIMIT = 4.0  # of a step, in units of Lab: a rare strong color, a lamp, must not flood its surroundings
+LIMIT = 5.0  # of a step, in units of Lab: a rare strong color, a lamp, must not flood its surroundings
 RADIUS = 12  # pixels of the small copy
 SMOOTH_LIGHTNESS, SMOOTH_COLOR = 0.1, 0.03  # guided filter: what counts as an edge; color may follow finer ones
 LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709, on sRGB values: how bright, roughly, without a power for every pixel

@@ -143,7 +143,7 @@ def stylize(
     if steps < 2:
         raise ValueError(f"The first step only measures the start; ask for at least 2 steps, not {steps}.")
     shape = tuple(content.shape[-2:])
-    planned = plan(size, steps, scaled_shape(*shape, size), *(each.shape_at(size) for each in styles))
+    planned = plan(size, steps, [scaled_shape(*shape, size)], styles)
     content, styles, base, finish = _colored(color, content, styles, _base(start, content), size)
     project_at = partial(_projection, content, styles, backbone.mean.device)
     run = Run(shape, planned, backbone.mean.device, base, seed, optimizer, on_step, project_at, finish)
@@ -171,7 +171,7 @@ def synthesize_texture(
     """
     backbone = backbone or load_backbone("slim")
     styles = checked_styles(style, size)
-    planned = plan(size, steps, (size, size), *(each.shape_at(size) for each in styles))
+    planned = plan(size, steps, [(size, size)], styles)
     project_at = partial(_projection, None, styles, backbone.mean.device)
     run = Run((1, 1), planned, backbone.mean.device, None, seed, optimizer, on_step, project_at)
 
@@ -274,26 +274,37 @@ def enlarged(image: Tensor, shape: tuple[int, int], base: Tensor | None) -> Tens
     return (resize_to(base, shape) + change).clamp(0, 1)
 
 
-def plan(size: int, steps: int, *shapes: tuple[int, int]) -> list[tuple[int, int]]:
+def plan(
+    size: int, steps: int, shapes: Sequence[tuple[int, int]], styles: Sequence[Style] = ()
+) -> list[tuple[int, int]]:
     """Long side and steps of each scale of a run.
 
     Left out are coarse scales at which a picture would be too narrow for the network, and those for which there are
-    too few steps.
+    too few steps. Larger strokes begin at coarser scales: a network sees a stroke only as far as it reaches.
 
     Args:
-        shapes: (H, W) of the pictures as they are at `size`.
+        shapes: (H, W) of the other pictures, as they are at `size`.
+        styles: what is painted.
     """
-    shortest = min(min(shape) for shape in shapes)
-    sizes = [scale for scale in scales(size) if scale == size or round(shortest * scale / size) >= SHORTEST]
+    stroke = max((style.scale for style in styles), default=1.0)
+    shortest = min(min(shape) for shape in [*shapes, *(style.shape_at(size) for style in styles)])
+    sizes = [scale for scale in scales(size, stroke) if scale == size or round(shortest * scale / size) >= SHORTEST]
     while len(sizes) > 1 and min(shares(steps, len(sizes))) < FEWEST:
         sizes = sizes[1:]
     return list(zip(sizes, shares(steps, len(sizes)), strict=True))
 
 
-def scales(size: int) -> list[int]:
-    """A quarter, half and all of the size, without those too small to help; of a poster an eighth and so on, too."""
+def scales(size: int, stroke: float = 1.0) -> list[int]:
+    """A quarter, half and all of the size, without those too small to help; of a poster an eighth and so on, too.
+
+    What counts as small is the size of the style there: `stroke` times that of the picture.
+    """
     sizes = [size]
-    while sizes[0] // 2 >= SMALLEST and (len(sizes) < 3 or sizes[0] > COARSEST) and len(sizes) < max(SHARES):
+    while (
+        stroke * (sizes[0] // 2) >= SMALLEST
+        and (len(sizes) < 3 or stroke * sizes[0] > COARSEST)
+        and len(sizes) < max(SHARES)
+    ):
         sizes.insert(0, size // 2 ** len(sizes))
     return sizes
 

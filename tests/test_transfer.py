@@ -81,6 +81,8 @@ def test_coarse_to_fine_spends_all_steps_and_most_of_them_small():
     assert scales(512) == [128, 256, 512]
     assert scales(300) == [150, 300]
     assert scales(100) == [100]
+    assert scales(512, stroke=2) == [64, 128, 256, 512], "a large stroke begins where a network sees all of it"
+    assert scales(512, stroke=0.5) == [256, 512]
     assert shares(350, 3) == [140, 122, 88]
     for steps in (3, 7, 100, 351):
         for count in (1, 2, 3):
@@ -179,7 +181,7 @@ def test_errors_name_what_is_wrong(content, style):
 def test_a_panorama_works_at_every_size_at_which_the_result_is_not_too_narrow(style):
     panorama = gallery.load("chelsea", size=512)[..., :122, :]  # 4.2 : 1
     for size in (400, 508, 512, 600):
-        planned = plan(size, 240, scaled_shape(*panorama.shape[-2:], size))
+        planned = plan(size, 240, [scaled_shape(*panorama.shape[-2:], size)])
         assert all(round(122 / 512 * scale) >= 32 for scale, _ in planned) and planned[-1][0] == size
         assert sum(steps for _, steps in planned) == 240
     assert stylize(panorama, style, backbone=BACKBONE, size=512, steps=6).image.shape[-2:] == (122, 512)
@@ -191,7 +193,7 @@ def test_a_panorama_works_at_every_size_at_which_the_result_is_not_too_narrow(st
 @pytest.mark.parametrize("steps", [2, 3, 4, 5, 6, 9])
 def test_few_steps_are_spent_where_they_change_something(style, steps):
     content = gallery.load("chelsea", size=512)
-    assert all(count >= min(steps, 3) for _, count in plan(512, steps, (384, 512)))
+    assert all(count >= min(steps, 3) for _, count in plan(512, steps, [(384, 512)]))
     result = stylize(content, style, backbone=BACKBONE, size=512, steps=steps)
     assert result.evaluations == steps
     assert result.history[-1].losses["total"] < 0.95 * result.history[0].losses["total"]
