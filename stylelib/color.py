@@ -201,12 +201,21 @@ def match_sorted(values: Tensor, reference: Tensor) -> Tensor:
     return _transport(values, _quantiles(values), _quantiles(reference))
 
 
-def slice_map(image: Tensor, reference: Tensor, rotation: Tensor) -> ColorMap:
+def slice_map(image: Tensor, reference: Tensor, rotation: Tensor, steepest: float = float("inf")) -> ColorMap:
     """One step of sliced transport: colors are turned by `rotation` (3, 3), matched axis by axis, and turned back.
 
     Beyond the colors of the image it goes on with slope 1.
+
+    Args:
+        image, reference: (1, 3, H, W), in any color space; not necessarily of one size.
+        rotation: (3, 3), orthogonal.
+        steepest: so many times farther apart than they were two colors may come, at most, along each axis; the mean
+            of the image's colors is still the transport's.
     """
-    table = _transport_table(rotation @ _rows(image), rotation @ _rows(reference))
+    values = rotation @ _rows(image)
+    table = _transport_table(values, rotation @ _rows(reference))
+    if steepest < float("inf"):
+        table = _less_steep(values, *table, steepest)
     return lambda colors: (rotation.T @ _look_up(rotation @ _rows(colors), *table)).reshape(colors.shape)
 
 
@@ -337,6 +346,17 @@ def _transport_table(values: Tensor, reference: Tensor) -> tuple[Tensor, Tensor,
     low, span = source[:, :1], (source[:, -1:] - source[:, :1]).clamp(min=1e-6)
     spaced = low + span * torch.linspace(0, 1, TABLE).to(values)
     return low, span, _transport(spaced, source, _quantiles(reference))
+
+
+def _less_steep(
+    values: Tensor, low: Tensor, span: Tensor, table: Tensor, steepest: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The table with no slope above `steepest`, shifted so that the mean over the values stays."""
+    rises = table.diff(dim=1).clamp(max=steepest * span / (TABLE - 1))
+    gentle = torch.cat([torch.zeros_like(low), rises.cumsum(dim=1)], dim=1)
+    places = _quantiles(values)
+    missing = _look_up(places, low, span, table) - _look_up(places, low, span, gentle)
+    return low, span, gentle + missing.mean(dim=1, keepdim=True)
 
 
 def _look_up(values: Tensor, low: Tensor, span: Tensor, table: Tensor) -> Tensor:

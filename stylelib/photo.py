@@ -21,9 +21,9 @@ from .masks import check_mask, resize_mask
 
 SIDE = 256  # of the small copies on which a transfer is found; it is then applied at full size
 STRIP = 256  # rows that are worked on at a time: memory beside the pictures does not grow with them
-STEPS = 8  # of sliced transport
+STEPS = 6  # of sliced transport
 LIGHTNESS = 0.3  # of the step that lightness takes: its edges are the picture; colors may go all the way
-LIMIT = 5.0  # of a step, in units of Lab: a rare strong color, a lamp, must not flood its surroundings
+STEEPEST = 2.5  # a step: what is nearly one color, a sky, must stay so; it would get blotches
 RADIUS = 12  # pixels of the small copy
 SMOOTH_LIGHTNESS, SMOOTH_COLOR = 0.1, 0.03  # guided filter: what counts as an edge; color may follow finer ones
 LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709, on sRGB values: how bright, roughly, without a power for every pixel
@@ -156,8 +156,8 @@ def _smooth_correction(
     for rotation in color.rotations(STEPS).to(content):
         lab = color.to_lab(result)
         inside = [_inside(lab, mask) for mask in masks] or [lab]
-        moves = [color.slice_map(*pair, rotation) for pair in zip(inside, targets, strict=True)]
-        step = (_blend(moves, masks)(lab) - lab).clamp(-LIMIT, LIMIT)
+        moves = [color.slice_map(*pair, rotation, STEEPEST) for pair in zip(inside, targets, strict=True)]
+        step = _blend(moves, masks)(lab) - lab
         for share, edge in ((_lab(step, LIGHTNESS, 0), SMOOTH_LIGHTNESS), (_lab(step, 0, 1), SMOOTH_COLOR)):
             change = color.from_lab(lab + share * step) - color.from_lab(lab)
             slope, shift = local_lines(guide, change, RADIUS, edge)

@@ -289,9 +289,9 @@ def plan(
     stroke = max((style.scale for style in styles), default=1.0)
     shortest = min(min(shape) for shape in [*shapes, *(style.shape_at(size) for style in styles)])
     sizes = [scale for scale in scales(size, stroke) if scale == size or round(shortest * scale / size) >= SHORTEST]
-    while len(sizes) > 1 and min(shares(steps, len(sizes))) < FEWEST:
+    while len(sizes) > 1 and min(shares(steps, len(sizes), stroke)) < FEWEST:
         sizes = sizes[1:]
-    return list(zip(sizes, shares(steps, len(sizes)), strict=True))
+    return list(zip(sizes, shares(steps, len(sizes), stroke), strict=True))
 
 
 def scales(size: int, stroke: float = 1.0) -> list[int]:
@@ -309,11 +309,15 @@ def scales(size: int, stroke: float = 1.0) -> list[int]:
     return sizes
 
 
-def shares(steps: int, count: int) -> list[int]:
-    """How many of the steps each of `count` scales gets; at least one each."""
-    shares = SHARES[count]
-    counts = [max(1, round(steps * share / sum(shares))) for share in shares]
-    counts[0] = max(1, counts[0] + steps - sum(counts))
+def shares(steps: int, count: int, stroke: float = 1.0) -> list[int]:
+    """How many of the steps each of `count` scales gets.
+
+    A scale twice as fine adds strokes half as large, for which a large stroke has less use and a small one more.
+    """
+    weights = [share / stroke**level for level, share in enumerate(SHARES[count])]
+    least = max(1, min(FEWEST, steps // count))
+    counts = [max(least, round(steps * weight / sum(weights))) for weight in weights]
+    counts[counts.index(max(counts))] += steps - sum(counts)
     return counts
 
 
