@@ -6,11 +6,11 @@ colors in each cell. What a pixel gets is read between the cells by where it is 
 affine in the content's colors, which is what the photorealism term of Luan, Paris, Shechtman, Bala, *Deep Photo Style
 Transfer*, CVPR 2017, equation 2, asks for with a matrix as large as the picture; the grid cannot give anything else.
 
-Sources: Chen, Paris, Durand, *Real-time Edge-Aware Image Processing with the Bilateral Grid*, SIGGRAPH 2007; affine maps
-in its cells: Chen, Adams, Wadhwa, Hasinoff, *Bilateral Guided Upsampling*, SIGGRAPH Asia 2016.
+Sources: Chen, Paris, Durand, *Real-time Edge-Aware Image Processing with the Bilateral Grid*, SIGGRAPH 2007; a grid of
+affine maps: Chen, Adams, Wadhwa, Hasinoff, *Bilateral Guided Upsampling*, SIGGRAPH Asia 2016.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -18,8 +18,8 @@ from torch.nn.functional import grid_sample
 
 from .lbfgs import LBFGS
 
-CELLS = (8, 16, 16)  # levels of brightness, rows, columns
-SMOOTHNESS = 100.0  # against the objective; a rough grid makes blotches
+CELLS = (8, 6, 6)  # levels of brightness, rows, columns
+SMOOTHNESS = 1e4  # against the objective: less, and the style's shapes appear as blotches
 
 
 def read(grid: Tensor, guide: Tensor, rows: slice | None = None, height: int | None = None) -> Tensor:
@@ -55,8 +55,8 @@ def optimize_grid(
     base: Tensor,
     objective: Callable[[Tensor], dict[str, Tensor]],
     steps: int,
-) -> Iterator[Tensor]:
-    """Grids (1, 12, *CELLS), one after each evaluation: base + affine(content, read(grid, guide)) lowers the objective.
+) -> Tensor:
+    """The best grid found, (1, 12, *CELLS): base + affine(content, read(grid, guide)) lowers the objective.
 
     Args:
         content: image (1, 3, H, W).
@@ -67,9 +67,12 @@ def optimize_grid(
     """
     grid = torch.zeros(1, 12, *CELLS, requires_grad=True)
     solver = LBFGS(grid)
+    best, lowest = grid.detach().clone(), float("inf")
     for _ in range(steps):
         solver.zero_grad()
         total = objective(base + affine(content, read(grid, guide)))["total"] + SMOOTHNESS * roughness(grid)
         total.backward()
-        yield grid.detach().clone(), total.item()
+        if total.item() < lowest:
+            best, lowest = grid.detach().clone(), total.item()
         solver.step()
+    return best

@@ -17,7 +17,7 @@ from .console import INTERRUPTED, USER_ERROR
 
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a polite kill or a batch system's time limit, a closed window
 # As in `photo`, `backbones`, `transfer` and `objective`, which would bring torch along. A test keeps them equal.
-METHODS = ("smooth", "linear", "covariance", "reinhard", "full")
+METHODS = ("smooth", "linear", "covariance", "reinhard", "full", "optimized")
 BACKBONES, STEPS, STYLE_WEIGHT = ("slim", "vgg19", "squeezenet1_0"), 240, 32.0
 
 

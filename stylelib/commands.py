@@ -223,17 +223,13 @@ def _photo(options: argparse.Namespace) -> int:
         style = _read(options.style, options.size)
         if options.save_lut:
             lut.save(lut.sample(photo.global_map(content, style, options.method)), options.save_lut)
-        regions = [tuple(_read_mask(file, options.size) for file in pair) for pair in options.regions]
+        regions = [tuple(map(masks.load_mask, pair)) for pair in options.regions]
         how = {"method": options.method, "strength": options.strength, "regions": regions}
         result = photo.transfer_photo(content, style, **how)
     save_image(result, options.out)
     height, width = result.shape[-2:]
     console.say(f"{options.out}: {width} × {height} pixels")
     return 0
-
-
-def _read_mask(file: str, size: int | None) -> Tensor:
-    return load_image(file, size, enlarge=False).mean(dim=1, keepdim=True)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 A *mask* is a float32 tensor (1, 1, H, W) in [0, 1]: 1 inside the region, 0 outside, and between the two at a soft edge.
 """
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, max_pool2d, pad
 
 from .color import luminance
-from .images import PictureFile, load_image
+from .images import ImageWarning, PictureFile, load_alpha, load_image
 
 BORDER = 0.25  # of the receptive field must lie inside: its middle does most of the seeing
 ENOUGH = 0.25  # of a region must be left at a layer when the positions near its border are dropped
@@ -45,13 +46,17 @@ class Sight:
 
 
 def load_mask(file: PictureFile) -> Tensor:
-    """Reads a mask from a picture: white counts, black does not, gray counts in part.
+    """Reads a mask from a picture: white counts, black and transparent do not, what lies between counts in part.
 
     Raises:
         ImageError: as `load_image`.
         MaskError: a picture that is black all over.
     """
-    mask = load_image(file).mean(1, keepdim=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImageWarning)  # a white shape on nothing is one color once it lies on white
+        mask = load_image(file).mean(1, keepdim=True)
+    if (alpha := load_alpha(file)) is not None:
+        mask = (mask - (1 - alpha)).clamp(0, 1)  # color × alpha + (1 - alpha) was read
     if not bool(mask.max() > 0):
         raise MaskError(f"The mask {file} is black all over, so it covers nothing; paint white where it should count.")
     return mask

@@ -222,6 +222,9 @@ class Objective:
     ):
         if content is None and style is None:
             raise ValueError("An objective needs a content picture, a style picture, or both.")
+        for name, layers, picture in (("content", content_layers, content), ("style", style_layers, style)):
+            if layers and picture is None:
+                raise ValueError(f"There is no {name}, so {name}_layers would do nothing; leave them out.")
         also = list(also)
         if min(content_weight, style_weight, variation_weight, range_weight, *(term.weight for term in also)) < 0:
             raise ValueError("Weights must not be negative: a negative weight rewards what it should punish.")

@@ -14,10 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-from . import color
+from . import bilateral, color
+from .backbones import load_backbone
 from .color import ColorMap
 from .images import as_image
 from .masks import check_mask, resize_mask
+from .objective import Objective, Style
+from .transfer import SHORTEST
 
 SIDE = 256  # of the small copies on which a transfer is found; it is then applied at full size
 STRIP = 256  # rows that are worked on at a time: memory beside the pictures does not grow with them
@@ -26,6 +29,8 @@ LIGHTNESS = 0.3  # of the step that lightness takes: its edges are the picture; 
 STEEPEST = 2.5  # a step: what is nearly one color, a sky, must stay so; it would get blotches
 RADIUS = 12  # pixels of the small copy
 SMOOTH_LIGHTNESS, SMOOTH_COLOR = 0.1, 0.03  # guided filter: what counts as an edge; color may follow finer ones
+EVALUATIONS = 40  # of the optimized method
+LOOK_LAYERS = ("relu1_1", "relu2_1", "relu3_1")  # slim's: color and contrast; deeper ones ask for the style's things
 LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709, on sRGB values: how bright, roughly, without a power for every pixel
 
 
@@ -40,12 +45,14 @@ class Grade:
         moves: the map from color to color of each region.
         masks: (1, 1, H, W) of each region; none where there is one region, the whole picture.
         lines: slope and shift of the smooth correction, (1, 6, h, w): three channels each; None: no correction.
+        grid: affine maps that are added, as in `bilateral`; None: none.
         low, high: where the colors of the result begin and end before they are bent into [0, 1].
     """
 
     moves: list[ColorMap]
     masks: list[Tensor]
     lines: Tensor | None = None
+    grid: Tensor | None = None
     low: float = 0.0
     high: float = 1.0
 
@@ -61,6 +68,10 @@ class Grade:
             if self.lines is not None:
                 slope, shift = _enlarge_rows(self.lines, rows, (height, width)).chunk(2, dim=1)
                 graded = graded + slope * _brightness(strip) + shift
+            if self.grid is not None:
+                graded = graded + bilateral.affine(
+                    strip, bilateral.read(self.grid, _brightness(strip).clamp(0, 1), rows, height)
+                )
             share = strength * sum(mask[..., rows, :] for mask in masks).clamp(max=1) if masks else strength
             result[..., rows, :] = strip + share * (color.compress(graded, self.low, self.high) - strip)
         return result
@@ -79,8 +90,10 @@ def transfer_photo(
     Args:
         content, style: images (1, 3, H, W) of any sizes.
         method: "smooth", the default: close to all of the style's colors, without grain (see `photo`'s first lines);
-            or a map from color to color: "reinhard", "linear" (Monge-Kantorovich), "covariance", "full" (the whole
-            distribution, which can speckle).
+            "optimized", which takes seconds: the style loss of shallow layers chooses an affine map for each place and
+            brightness (see `bilateral`), so that what is alike gets the look of what is alike; or a map from color to
+            color: "reinhard", "linear" (Monge-Kantorovich), "covariance", "full" (the whole distribution, which can
+            speckle).
         strength: from 0, the content, to 1.
         regions: pairs of masks, of the content and of the style: these colors go there. What no region covers stays.
 
@@ -114,11 +127,13 @@ def find_grade(
     wanted = [_inside(style, resize_mask(mask, tuple(style.shape[-2:]))) for _, mask in regions] or [style]
     moves = [METHODS[method](*pair) for pair in zip(inside, wanted, strict=True)]
     result = _blend(moves, masks)(content)
-    lines = None
+    lines = grid = None
     if method == "smooth":
         result, lines = _smooth_correction(content, result, wanted, masks)
+    elif method == "optimized" and min(*content.shape[-2:], *style.shape[-2:]) >= SHORTEST:
+        result, grid = _optimized(content, result, style, regions)
     low, high = min(0.0, result.min().item()), max(1.0, result.max().item())
-    return Grade(moves, [mask for mask, _ in regions], lines, low, high)
+    return Grade(moves, [mask for mask, _ in regions], lines, grid, low, high)
 
 
 def global_map(content: Tensor, style: Tensor, method: str = "linear") -> ColorMap:
@@ -143,8 +158,9 @@ METHODS: dict[str, Callable[[Tensor, Tensor], ColorMap]] = {
     "covariance": color.covariance_map,
     "reinhard": color.reinhard_map,
     "full": _full_map,
+    "optimized": color.monge_kantorovich_map,  # where it starts
 }
-LOCAL = ("smooth",)  # what it does to a color depends on its place
+LOCAL = ("smooth", "optimized")  # what it does to a color depends on its place
 
 
 def _smooth_correction(
@@ -164,6 +180,15 @@ def _smooth_correction(
             lines = lines + torch.cat([slope, shift], dim=1)
             result = result + slope * guide + shift
     return result, lines
+
+
+def _optimized(content: Tensor, start: Tensor, style: Tensor, regions: Sequence[Region]) -> tuple[Tensor, Tensor]:
+    """A grid of affine maps that brings the start nearer to the style's look: the result, and the grid."""
+    styles = [Style(style, where=where, part=part) for where, part in regions] or style
+    objective = Objective(load_backbone("slim"), content, styles, variation_weight=0, style_layers=LOOK_LAYERS)
+    guide = _brightness(content)
+    grid = bilateral.optimize_grid(content, guide, start, objective, EVALUATIONS)
+    return start + bilateral.affine(content, bilateral.read(grid, guide)), grid
 
 
 def local_lines(guide: Tensor, values: Tensor, radius: int, edge: float) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "stylelib"
 ORDER = """
     machine files console decoding encoding profiles images gallery color lut masks clips reel flow scenes
     backbones losses objective tiles spectrum lbfgs loop cost transfer
-    photo video
+    bilateral photo video
     doctor plots screen studio_recipe studio_preview studio_worker studio_folder studio_session studio_look
     studio
     checks sandbox submission grading batch commands cli

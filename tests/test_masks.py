@@ -33,6 +33,15 @@ def test_white_counts_and_black_does_not(tmp_path):
     torch.testing.assert_close(mask[0, 0, :, 0], torch.linspace(0, 1, 256), atol=1e-6, rtol=0)
 
 
+def test_what_is_transparent_does_not_count(tmp_path):
+    """A white shape on nothing, as editors export a selection: on white it would be white all over."""
+    picture = Image.new("RGBA", (8, 8), (255, 255, 255, 0))
+    picture.paste((255, 255, 255, 255), (2, 2, 4, 8))
+    picture.save(tmp_path / "mask.png")
+    mask = masks.load_mask(tmp_path / "mask.png")
+    assert mask.sum() == mask[..., 2:8, 2:4].sum() == 12
+
+
 def test_a_black_mask_a_missing_one_and_none_are_told_apart(tmp_path):
     Image.new("L", (8, 8)).save(tmp_path / "mask.png")
     with pytest.raises(MaskError, match=r"mask.png is black all over.*paint white"):

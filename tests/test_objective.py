@@ -80,6 +80,13 @@ def test_an_image_of_another_shape_than_the_content_is_refused_in_words(content,
         Objective(BACKBONE, content, style)(content[..., :-16])
 
 
+def test_layers_of_a_picture_that_is_not_there_are_refused(content, style):
+    with pytest.raises(ValueError, match="There is no content, so content_layers would do nothing"):
+        Objective(BACKBONE, style=style, content_layers=["relu1_1"])
+    with pytest.raises(ValueError, match="There is no style, so style_layers would do nothing"):
+        Objective(BACKBONE, content, style_layers=["relu1_1"])
+
+
 def test_negative_weights_are_refused(content, style):
     with pytest.raises(ValueError, match="negative"):
         Objective(BACKBONE, content, style, style_weight=-1)

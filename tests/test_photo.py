@@ -18,6 +18,11 @@ GRAY = CHELSEA.mean(1, keepdim=True).expand_as(CHELSEA)
 every_method = pytest.mark.parametrize("method", photo.METHODS)
 
 
+@pytest.fixture(autouse=True)
+def few_evaluations(monkeypatch):
+    monkeypatch.setattr(photo, "EVALUATIONS", 4)
+
+
 # --- the promise
 
 
