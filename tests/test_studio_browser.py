@@ -63,7 +63,9 @@ def press(browser, text):
 
 
 def complaints(browser):
-    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    """Errors in the browser's console; Voilà asks a server far away for icons, which a test may be unable to reach."""
+    errors = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    return [message for message in errors if not message.startswith("https://cdn.jsdelivr.net/")]
 
 
 def small(cells):
@@ -88,7 +90,8 @@ def test_the_lesson_is_played_in_jupyterlab(tmp_path, browser):
         wait(browser, says("letter.jpg is a PDF document", ".stylelib-error"))
         bring(browser, photograph)
         wait(browser, says("✓ My cup", ".stylelib-shelf button"))
-        handle = browser.find_elements(By.CSS_SELECTOR, ".stylelib .noUi-handle")[0]
+        handles = browser.find_elements(By.CSS_SELECTOR, ".stylelib .noUi-handle")
+        handle = next(each for each in handles if each.is_displayed())
         before = handle.get_attribute("aria-valuenow")
         handle.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
         wait(browser, lambda _: handle.get_attribute("aria-valuenow") != before)
@@ -106,7 +109,7 @@ def test_the_lesson_is_played_in_jupyterlab(tmp_path, browser):
         assert recipe.stopped and "My_cup" in recipe.content and recipe.style_weight > 32
         save(browser)
         assert not failures(outputs(path, browser))
-    assert complaints(browser) == []
+        assert complaints(browser) == []
 
 
 @pytest.mark.skipif(importlib.util.find_spec("voila") is None, reason="Voilà is not here: uv sync --extra voila")
@@ -136,8 +139,8 @@ def test_two_visitors_of_a_page_do_not_see_each_others_pictures(tmp_path, browse
         wait(browser, says("Finished"))
         other = browser.find_element(By.CSS_SELECTOR, ".stylelib").text
         assert "mine" not in other and "1: astronaut" in other and "2:" not in other
+        assert complaints(browser) == []
         browser.refresh()
         wait(browser, says("Preview"), SECONDS)
         assert "Your pictures" not in browser.find_element(By.CSS_SELECTOR, ".stylelib").text
-    assert complaints(browser) == []
     assert not (tmp_path / "studio_pictures").exists()
