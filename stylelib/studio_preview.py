@@ -75,7 +75,7 @@ def work(recipe: Recipe) -> float:
     """Evaluations of a run times their pixels."""
     content, styles = read(recipe.content, SIZE), recipe.styles(SIZE)
     height, width = scaled_shape(*content.shape[-2:], recipe.size)
-    planned = plan(recipe.size, recipe.steps, (height, width), *(style.shape_at(recipe.size) for style in styles))
+    planned = plan(recipe.size, recipe.steps, [(height, width)], styles)
     return sum(steps * (scale / recipe.size) ** 2 * height * width for scale, steps in planned)
 
 

@@ -5,6 +5,7 @@ they reach: on a small version of the picture that is a large part of it, and ev
 starts from the change that the one before has brought, with the content's own detail, and adds finer strokes.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -297,12 +298,13 @@ def plan(
 def scales(size: int, stroke: float = 1.0) -> list[int]:
     """A quarter, half and all of the size, without those too small to help; of a poster an eighth and so on, too.
 
-    What counts as small is the size of the style there: `stroke` times that of the picture.
+    For strokes twice as large, one coarser scale. What counts as small is the size of the style there: `stroke` times
+    that of the picture.
     """
     sizes = [size]
     while (
         stroke * (sizes[0] // 2) >= SMALLEST
-        and (len(sizes) < 3 or stroke * sizes[0] > COARSEST)
+        and (len(sizes) < 3 + math.log2(stroke) or stroke * sizes[0] > COARSEST)
         and len(sizes) < max(SHARES)
     ):
         sizes.insert(0, size // 2 ** len(sizes))
