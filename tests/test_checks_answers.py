@@ -130,19 +130,27 @@ def round_down(item):
     return torch.as_tensor(item).detach().to(torch.int64) + 40
 
 
+def right_answers(name):
+    return [answer for other, answer in RIGHT if other == name]
+
+
+def dresses_of(name):
+    """All of them; fewer where a check runs whole optimizations, which return neither numbers nor lists."""
+    return DRESSES[:2] if name.startswith("optimize_") else DRESSES
+
+
 @pytest.mark.parametrize("name", EXERCISES)
 def test_right_answers_pass_in_every_dress(name, capsys):
-    answers = [answer for other, answer in RIGHT if other == name]
-    for answer in answers:
-        for dress in DRESSES:
-            EXERCISES[name](dress(answer))
-    assert capsys.readouterr().out.count(f"✓ {name}: right.") == len(DRESSES) * len(answers)
+    tried = [(answer, dress) for answer in right_answers(name) for dress in dresses_of(name)]
+    for answer, dress in tried:
+        EXERCISES[name](dress(answer))
+    assert capsys.readouterr().out.count(f"✓ {name}: right.") == len(tried)
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 @pytest.mark.parametrize("change", CHANGES)
 def test_right_answers_that_are_changed_at_the_end_hear_a_sentence(name, change):
-    for answer in [answer for other, answer in RIGHT if other == name]:
+    for answer in right_answers(name):
         with pytest.raises(Mistake) as caught:
             EXERCISES[name](lambda *arguments, answer=answer: CHANGES[change](answer(*arguments)))
         sentence = str(caught.value)
@@ -158,4 +166,5 @@ def test_an_answer_cannot_end_the_program(name):
 
 def test_the_tables_are_large():
     """Outside testers tried as many by hand."""
-    assert len(RIGHT) * (1 + len(DRESSES)) >= 440 and len(WRONG) + len(RIGHT) * len(CHANGES) >= 1497
+    dressed = sum(len(dresses_of(name)) for name, _ in RIGHT)
+    assert len(RIGHT) + dressed >= 440 and len(WRONG) + len(RIGHT) * len(CHANGES) >= 1497
