@@ -8,8 +8,8 @@ Carry KIT to the lab. On each machine, with the same system and the same Python 
     python KIT/install.py FOLDER
 
 The versions are those of requirements.lock. On Linux, PyTorch from PyPI brings CUDA along, which is most of the kit.
-For machines without an NVIDIA card, take PyTorch's CPU build: --index with the address that PyTorch's page "Get
-Started" shows for pip and CPU.
+For machines without an NVIDIA card, take PyTorch's CPU build: wheels come from wherever this machine's pip is set to
+look, so name PyTorch's own place in its settings first; PyTorch's page "Get Started" shows it for pip and CPU.
 """
 
 import argparse
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
 
 
-def fill(folder: Path, index: str | None, weights: list[str]) -> None:
+def fill(folder: Path, weights: list[str]) -> None:
     wheels = folder / "wheels"
     subprocess.run(["uv", "build", "--quiet", "--wheel", "--out-dir", wheels, ROOT], check=True)
     (wheels / ".gitignore").unlink(missing_ok=True)
@@ -41,7 +41,6 @@ def fill(folder: Path, index: str | None, weights: list[str]) -> None:
     pins = folder / "requirements.txt"
     pins.write_text(without_hashes(LOCK.read_text()))
     pip = ["uv", "tool", "run", "--python", sys.executable, "pip", "download", "--only-binary", ":all:"]
-    pip += ["--extra-index-url", index] if index else []
     subprocess.run([*pip, "--dest", wheels, "--constraint", pins, "pip", own, *wanted], check=True)
     pins.write_text("\n".join(["stylelib", *wanted]) + "\n")
     release.release(folder / "course")
@@ -67,11 +66,10 @@ def save_half(name: str, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="KIT", help="a new folder")
-    parser.add_argument("--index", metavar="URL", help="one more place to take wheels from, as PyTorch's CPU builds")
     choices = [name for name in RECIPES if name != "slim"]
     parser.add_argument("--weights", nargs="+", default=[], choices=choices, help="networks to bring along")
     options = parser.parse_args()
-    release.write_whole(options.folder, lambda new: fill(new, options.index, options.weights))
+    release.write_whole(options.folder, lambda new: fill(new, options.weights))
     size = sum(file.stat().st_size for file in options.folder.rglob("*") if file.is_file())
     print(f"{size / 1e9:.1f} GB. On each machine: python {options.folder.name}/install.py FOLDER")
 
