@@ -471,7 +471,7 @@ class Studio(widgets.VBox):
             file = self.session.folder.export(self.entry, self.format.value)
             data = file.read_bytes()
         except (ImageError, OSError) as error:
-            self._say_error(str(error))
+            self._say_error(said(error))
             return
         link = address(KINDS[self.format.value], data)
         self.saved.value = _note(

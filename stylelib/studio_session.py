@@ -75,10 +75,6 @@ class Session:
         if self.job:
             self.job.stop()
 
-    def do(self, recipe: Recipe, work: Callable[[], Look]) -> Job:
-        """Does something else that takes long, a download, and shows what comes of it."""
-        return self._start(recipe, lambda recipe, job: self._tell(job, work()))
-
     def estimate(self, recipe: Recipe) -> tuple[float, float] | None:
         """Seconds and bytes of a run; None as long as nobody knows."""
         if recipe.method != PAINT or recipe.backbone not in self.rates:
