@@ -26,7 +26,7 @@ SIDE = 256  # of the small copies on which a transfer is found; it is then appli
 STRIP = 256  # rows that are worked on at a time: memory beside the pictures does not grow with them
 STEPS = 6  # of sliced transport
 LIGHTNESS = 0.3  # of the step that lightness takes: its edges are the picture; colors may go all the way
-STEEPEST = 2.5  # a step: what is nearly one color, a sky, must stay so; it would get blotches
+STEEPEST = 2.5  # slope of a step, at most: what is nearly one color, a sky, must stay so, or it gets blotches
 RADIUS = 12  # pixels of the small copy
 SMOOTH_LIGHTNESS, SMOOTH_COLOR = 0.1, 0.03  # guided filter: what counts as an edge; color may follow finer ones
 EVALUATIONS = 40  # of the optimized method
@@ -91,9 +91,9 @@ def transfer_photo(
         content, style: images (1, 3, H, W) of any sizes.
         method: "smooth", the default: close to all of the style's colors, without grain (see `photo`'s first lines);
             "optimized", which takes seconds: the style loss of shallow layers chooses an affine map for each place and
-            brightness (see `bilateral`), so that what is alike gets the look of what is alike; or a map from color to
-            color: "reinhard", "linear" (Monge-Kantorovich), "covariance", "full" (the whole distribution, which can
-            speckle).
+            brightness (see `bilateral`), and pictures under 32 pixels, too small for the network, get the linear map
+            alone; or a map from color to color: "reinhard", "linear" (Monge-Kantorovich), "covariance", "full" (the
+            whole distribution, which can speckle).
         strength: from 0, the content, to 1.
         regions: pairs of masks, of the content and of the style: these colors go there. What no region covers stays.
 

@@ -123,7 +123,7 @@ def test_a_smooth_sky_gets_no_bands(method):
 
 
 def test_only_a_weak_halo_beside_a_straight_edge():
-    """A dark roof before a light sky: what is smooth reaches a little across; far less than the edge itself."""
+    """A dark roof before a light sky: the correction is smooth, so that a little of the roof's reaches into the sky."""
     scene = torch.full((1, 3, 120, 200), 0.75)
     scene[..., 60:, :] = 0.15
     for style in (CHELSEA, ROCKET):
