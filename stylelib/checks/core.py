@@ -137,7 +137,7 @@ def _notebook_name(answer: Answer, variables: Mapping[str, object]) -> str:
 def expect(
     got: object,
     expected: Tensor | float | bool,
-    mistakes: Mapping[str, object] | None = None,
+    mistakes: Mapping[str, object] | Callable[[], Mapping[str, object]] | None = None,
     what: str = "the result",
 ) -> None:
     """Is `got` what was expected? If not: raises `Mistake` with the name of the mistake.
@@ -146,13 +146,14 @@ def expect(
         got: what the answer returned.
         expected: a tensor, compared in shape, type, device and values; or a number, which may also come as a
             tensor of one element.
-        mistakes: sentence → the value that this mistake leads to; the first that equals `got` is named.
+        mistakes: sentence → the value that this mistake leads to; the first that equals `got` is named. Or a function
+            that returns them, where they cost a run each and a right answer need not wait for them.
         what: how messages call `got`.
     """
     if got is None:
         raise Mistake(f"{what} is None. Did you forget `return`?")
     right = _same(got, expected)  # up to its type: a mistake may lead to the same values by chance
-    named = {} if right else mistakes or {}
+    named = {} if right else (mistakes() if callable(mistakes) else mistakes) or {}
     if sentence := next((sentence for sentence, wrong in named.items() if _same(got, wrong)), None):
         raise Mistake(sentence)
     if isinstance(expected, Tensor):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -292,7 +293,7 @@ def optimize_adam(answer: Answer) -> None:
         got = _optimized(lambda image: answer(image, objective, steps, rate), start, objective)  # noqa: B023
         _expect_evaluations(objective.calls, steps, "Call the objective once in each round.")
         right = _optimize_adam(start, _Bowl(start, seed=steps), steps, rate)
-        expect(got, right, _adam_mistakes(start, right, steps, rate), "the image")
+        expect(got, right, partial(_adam_mistakes, start, right, steps, rate), "the image")
         _expect_detached(got)
     for case in TEMPTING:
         start = random(1, 3, 4, 5, seed=2).sigmoid()
@@ -370,7 +371,7 @@ def optimize_lbfgs(answer: Answer) -> None:
         got = _optimized(lambda image: answer(image, objective, steps), start, objective)  # noqa: B023
         _expect_evaluations(objective.calls, steps, "Give L-BFGS max_iter=1, and no line search.")
         right = _optimize_lbfgs(start, _Bowl(start, seed=steps), steps)
-        expect(got, right, _lbfgs_mistakes(start, right, steps), "the image")
+        expect(got, right, partial(_lbfgs_mistakes, start, right, steps), "the image")
         _expect_detached(got)
     _expect_no_tolerance(answer)
 
