@@ -62,6 +62,24 @@ def press(browser, text):
     click(browser, ".stylelib button", text)
 
 
+def narrow(browser):
+    """Makes the window that of a phone."""
+    phone = {"width": 400, "height": 1400, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+
+
+def fits(browser):
+    """Does the studio lie within the window, and only the shelves of pictures scroll sideways?"""
+    inside, scrolling = browser.execute_script("""
+        const studio = document.querySelector(".stylelib").getBoundingClientRect();
+        const scrolls = (box) => box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== "visible";
+        const boxes = [...document.querySelectorAll(".stylelib .widget-box")].filter(scrolls);
+        const inside = studio.left >= 0 && studio.right <= innerWidth && studio.width > 240;
+        return [inside, boxes.map((box) => box.className)];
+    """)
+    return inside and all("stylelib-shelf" in names for names in scrolling)
+
+
 def complaints(browser):
     """Errors in the browser's console; Voilà asks a server far away for icons, which a test may be unable to reach."""
     errors = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
@@ -107,8 +125,14 @@ def test_the_lesson_is_played_in_jupyterlab(tmp_path, browser):
         (file,) = made.glob("*.png")
         recipe = settings(file)
         assert recipe.stopped and "My_cup" in recipe.content and recipe.style_weight > 32
+        assert fits(browser)
         save(browser)
         assert not failures(outputs(path, browser))
+        browser.refresh()  # the kernel goes on without its page, and gives the studio back
+        wait(browser, says("1: My cup", ".stylelib-shelf button"), SECONDS)
+        narrow(browser)
+        browser.find_element(By.TAG_NAME, "body").send_keys(Keys.CONTROL, "b")  # JupyterLab's side bar takes 300 pixels
+        wait(browser, fits)
         assert complaints(browser) == []
 
 
@@ -140,7 +164,10 @@ def test_two_visitors_of_a_page_do_not_see_each_others_pictures(tmp_path, browse
         other = browser.find_element(By.CSS_SELECTOR, ".stylelib").text
         assert "mine" not in other and "1: astronaut" in other and "2:" not in other
         assert complaints(browser) == []
+        assert fits(browser)
+        narrow(browser)
         browser.refresh()
         wait(browser, says("Preview"), SECONDS)
+        assert fits(browser)
         assert "Your pictures" not in browser.find_element(By.CSS_SELECTOR, ".stylelib").text
     assert not (tmp_path / "studio_pictures").exists()
