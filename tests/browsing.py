@@ -70,19 +70,28 @@ def blank(name, folder, change=lambda cells: cells):
     return path
 
 
-@pytest.fixture(name="browser")
-def chromium(tmp_path):
+@contextmanager
+def driver(profile):
+    """Chromium without a window, with a new profile in that folder."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROME
     for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,2400"):
         options.add_argument(argument)
     for argument in ("--disable-background-networking", "--disable-component-update", "--disable-sync"):
         options.add_argument(argument)  # no calls home at every start
-    options.add_argument(f"--user-data-dir={tmp_path / 'profile'}")
+    options.add_argument(f"--user-data-dir={profile}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    try:
+        yield browser
+    finally:
+        browser.quit()
+
+
+@pytest.fixture(name="browser")
+def chromium(tmp_path):
+    with driver(tmp_path / "profile") as browser:
+        yield browser
 
 
 def wait(browser, until, seconds=SECONDS):
