@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor, nn
@@ -55,16 +56,14 @@ class Checkpoint:
         Raises:
             CheckpointError: it is damaged, or of another job; the message says what differs.
         """
-        if not self.file.exists():
-            return None
         try:
-            kept = torch.load(self.file, map_location="cpu", weights_only=True)
-            whole = kept["digest"] == digest([kept["job"], kept["state"]])
+            with self.file.open("rb") as file:
+                kept = _whole(file)
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise CheckpointError(f"Cannot read the checkpoint {self.file}: {error.strerror or error}.") from error
-        except Exception:  # there is hardly a type that reading a damaged archive does not raise
-            whole = False
-        if not whole:
+        if kept is None:
             raise CheckpointError(f"{self.file} is no checkpoint, or was cut off or changed; delete it to begin anew.")
         names = {**self._job, **kept["job"]}
         if others := [name for name in names if self._job.get(name) != kept["job"].get(name)]:
@@ -97,9 +96,18 @@ class Checkpoint:
         self.file.unlink(missing_ok=True)
 
     def _write(self, state: dict) -> None:
-        with files.replacing(self.file) as beside:
+        with files.replacing(self.file) as place, place.open("wb") as beside:  # given a name, torch wants a stem in it
             kept = {"job": self._job, "state": state, "digest": digest([self._job, state])}
             torch.save(kept, beside)
+
+
+def _whole(file: BinaryIO) -> dict | None:
+    """What the file holds; None if it is not what was written."""
+    try:
+        kept = torch.load(file, map_location="cpu", weights_only=True)
+        return kept if kept["digest"] == digest([kept["job"], kept["state"]]) else None
+    except Exception:  # there is hardly a type that reading a damaged archive does not raise
+        return None
 
 
 def digest(value: object) -> str:

@@ -144,8 +144,8 @@ class Result:
     Attributes:
         image: the best image of the last scale, (1, 3, H, W) in [0, 1], on the CPU.
         history: every step in order, with its losses and without its image.
-        status: `"finished"`; `"interrupted"`, stopped by hand (KeyboardInterrupt) before its end; or `"diverged"`, ended
-            because the loss was no longer finite, or exploded. The image is then the best one until there.
+        status: `"finished"`; `"interrupted"`, stopped by hand (KeyboardInterrupt) before its end; or `"diverged"`: the
+            loss was no longer finite, or exploded. The image is then the best one until there.
     """
 
     image: Tensor
@@ -216,6 +216,7 @@ def stylize(
             "content": content,
             "style": styles,
             "backbone": backbone,
+            "precision": "bfloat16" if backbone.mixed else "float32",
             "device": backbone.mean.device.type,
             "size": size,
             "steps": steps,
