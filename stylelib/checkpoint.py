@@ -45,6 +45,7 @@ class Checkpoint:
             if self.file.exists() and not self.file.is_file():  # reading a pipe would wait for ever
                 raise CheckpointError(f"The checkpoint {self.file} is no file; choose another name for it.")
             files.check_writable(self.file)
+            files.remove_leftovers(self.file)  # they may be gigabytes
         except OSError as error:
             raise CheckpointError(f"Cannot write the checkpoint {self.file}: {error.strerror or error}.") from error
 

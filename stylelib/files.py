@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -28,6 +29,14 @@ def replacing(file: str | PathLike) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def remove_leftovers(file: str | PathLike) -> None:
+    """Deletes what writers of `file` have left beside it that were killed in the middle."""
+    target = Path(file).resolve()
+    token = "[0-9a-f]" * 8
+    for beside in target.parent.glob(glob.escape(_stem(target)) + token + glob.escape(target.suffix)):
+        beside.unlink(missing_ok=True)
+
+
 def check_writable(file: str | PathLike) -> None:
     """Raises the `OSError` that `replacing` would."""
     beside = _target_and_beside(file)[1]
@@ -39,4 +48,9 @@ def _target_and_beside(file: str | PathLike) -> tuple[Path, Path]:
     target = Path(file).resolve()  # of a link, what it points to is replaced
     if target.exists():
         target.open("ab").close()  # a folder, a file that is protected: only trying tells
-    return target, target.with_name(f".{token_hex(4)}{target.suffix}")
+    return target, target.with_name(f"{_stem(target)}{token_hex(4)}{target.suffix}")
+
+
+def _stem(target: Path) -> str:
+    """How the hidden names beside a file begin; names have limits."""
+    return f".{target.stem[:48]}-"

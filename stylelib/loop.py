@@ -16,6 +16,7 @@ from .spectrum import spectrum
 # more steps than PATIENCE, what it has learned is of no use: it starts anew from the best image. So it does if for more
 # steps than PATIENCE it learned nothing (there is no pair to keep where the loss curves downward) and only creeps.
 EXPLODED, PATIENCE, RESTARTS = 100.0, 3, 3
+ENORMOUS = 1e30  # the gradients of such a loss, squared and summed, leave the range of float32
 RATES = {"lbfgs": 1.0, "adam": 0.05}
 
 
@@ -228,7 +229,7 @@ def _give_up(step: Step, best: Step) -> Iterator[Step]:
     found = math.isfinite(best.losses["total"])
     kept = f"the image of step {best.index} is kept" if found else "the start itself has no finite loss"
     warnings.warn(
-        f"The loss became {step.losses['total']:.3g} at step {step.index}; {kept}. {_cause(step)}",
+        f"The loss became {step.losses['total']:.3g} at step {step.index}; {kept}. {_cause(step, best)}",
         OptimizationWarning,
         stacklevel=3,
     )
@@ -236,11 +237,11 @@ def _give_up(step: Step, best: Step) -> Iterator[Step]:
         yield best
 
 
-def _cause(step: Step) -> str:
-    """What probably went wrong, as a sentence: at the start it cannot have been the steps."""
+def _cause(step: Step, best: Step) -> str:
+    """What probably went wrong, as a sentence. At the start it cannot have been the steps."""
     terms = {name: loss for name, loss in step.losses.items() if name != "total"}
-    if step.index or not terms or math.isfinite(step.losses["total"]):
+    if math.isfinite(best.losses["total"]) and best.losses["total"] < ENORMOUS:
         return "A smaller learning rate or style weight may help."
-    if broken := [name for name, loss in terms.items() if not math.isfinite(loss)]:
+    if broken := [name for name, loss in terms.items() if step is best and not math.isfinite(loss)]:
         return f"The {' and '.join(broken)} loss is too large for its numbers; look for such values in the pictures."
-    return "Its terms are finite, so their weights are too large; smaller ones will help."
+    return "The weights are too large for float32; smaller ones will help."

@@ -94,6 +94,19 @@ def test_every_writer_of_the_project_writes_beside(path):
         assert (written[1] or written[2]) in ("beside", "encoding", "log"), written[0]
 
 
+def test_what_killed_writers_left_can_be_told_from_other_files(tmp_path):
+    mine = ["a[1].txt", "a.txt", ".b-12345678.txt", ".a[1]-12345678.png", ".a[1]-my_notes.txt"]
+    for name in [*mine, ".a[1]-12345678.txt"]:
+        (tmp_path / name).touch()
+    files.remove_leftovers(tmp_path / "a[1].txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(mine)
+    with files.replacing(tmp_path / "a[1].txt") as beside:
+        beside.touch()
+        files.remove_leftovers(tmp_path / "a[1].txt")
+        assert not beside.exists(), "its own names are of that kind"
+        beside.touch()
+
+
 def test_checking_leaves_nothing(tmp_path):
     files.check_writable(tmp_path / "new.txt")
     assert not list(tmp_path.iterdir())

@@ -214,6 +214,23 @@ def test_a_start_without_a_finite_loss_gives_no_step(image):
         assert list(optimize(image, Parabola(spoil_at=0), steps=5)) == []
 
 
+@pytest.mark.parametrize(
+    "losses, said",
+    [
+        ({"content": 0.0, "style": math.inf}, "The style loss is too large for its numbers"),
+        ({"content": math.nan, "style": math.nan}, "The content and style loss"),
+        ({"content": 0.0, "style": 2.0}, "The weights are too large"),
+    ],
+)
+def test_what_is_wrong_at_the_start_is_named(image, losses, said):
+    def objective(pixels):
+        return {name: pixels.sum() * 0 + loss for name, loss in {**losses, "total": math.inf}.items()}
+
+    objective.device = image.device
+    with pytest.warns(OptimizationWarning, match=said):
+        assert list(optimize(image, objective, steps=5)) == []
+
+
 def test_errors_name_what_is_wrong(image):
     with pytest.raises(ValueError, match="'sgd'.*lbfgs, adam"):
         next(optimize(image, Parabola(), optimizer="sgd"))
