@@ -42,8 +42,8 @@ class Checkpoint:
         self._job = {name: digest(value) for name, value in job.items()}
         self._due = time.monotonic() + SECONDS
         try:
-            if self.file.exists() and not self.file.is_file():  # reading a pipe would wait for ever
-                raise CheckpointError(f"The checkpoint {self.file} is no file; choose another name for it.")
+            if self.file.exists():
+                files.check_plain(self.file)  # reading a pipe would wait for ever
             files.check_writable(self.file)
             files.remove_leftovers(self.file)  # they may be gigabytes
         except OSError as error:

@@ -1,8 +1,10 @@
 """Files that are written whole or not at all."""
 
+import errno
 import glob
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -27,6 +29,15 @@ def replacing(file: str | PathLike) -> Iterator[Path]:
         os.replace(beside, target)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def check_plain(file: str | PathLike) -> None:
+    """Raises the `OSError` that reading would, and one for a pipe or a device, which may never come to an end."""
+    if "\0" in os.fsdecode(file):
+        raise OSError(errno.EINVAL, "no name of a file holds a null character")
+    mode = os.stat(file).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file")
 
 
 def remove_leftovers(file: str | PathLike) -> None:

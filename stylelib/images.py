@@ -209,9 +209,10 @@ def load_alpha(file: PictureFile, size: int | None = None) -> Tensor | None:
 
     `size` and errors as in `load_image`.
     """
-    picture = _decoded(decoding.open_picture(file), decoding.name_of(file), size)
-    if not picture.has_transparency_data:
+    picture = decoding.open_picture(file)
+    if not picture.has_transparency_data:  # before all its pixels are decoded
         return None
+    picture = _decoded(picture, decoding.name_of(file), size)
     alpha = torch.from_numpy(np.array(picture.convert("RGBA").getchannel("A"))).float().div_(255)[None, None]
     return alpha if size is None else resize(alpha, size)
 
