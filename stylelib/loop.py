@@ -78,7 +78,8 @@ def optimize(
         history: past steps that L-BFGS remembers, each as large as two images; None takes 20.
 
     Raises:
-        ValueError: an unknown optimizer, fewer than one step, or a history for Adam, which has none.
+        ValueError: an unknown optimizer, fewer than one step, a history of none, or one for Adam, which has none, or a
+            rate that is negative or no number.
     """
     settings = {"optimizer": optimizer, "learning_rate": learning_rate, "project": project, "history": history}
     yield from Descent(image, objective, steps, **settings)
@@ -111,6 +112,10 @@ class Descent:
             raise ValueError(f"The loop needs at least one step; {steps} were asked for.")
         if history is not None and optimizer != "lbfgs":
             raise ValueError("Only L-BFGS has a history; leave it out.")
+        if history is not None and history < 1:
+            raise ValueError(f"A history holds at least one step; {history} were asked for.")
+        if learning_rate is not None and not 0 <= learning_rate < ENORMOUS:
+            raise ValueError(f"A learning rate is a number that is neither negative nor enormous, not {learning_rate}.")
         self.objective, self.steps, self.project = objective, steps, project or (lambda image: image)
         self.index, self.explosions, self.diverged = 0, 0, False
         self.best: Step | None = None

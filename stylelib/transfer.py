@@ -20,7 +20,7 @@ from . import cost
 from .backbones import Backbone, load_backbone
 from .checkpoint import Checkpoint
 from .color import color_span, compress, luminance, match_covariance, to_gray, with_luminance
-from .images import as_image, resize_to, scaled_shape
+from .images import as_image, check_size, resize_to, scaled_shape
 from .loop import Descent, OptimizationWarning, Step
 from .masks import resize_mask, union
 from .objective import Objective, Style, as_styles
@@ -420,6 +420,7 @@ def shares(steps: int, count: int, stroke: float = 1.0) -> list[int]:
 
 def checked_styles(style: Tensor | Style | Sequence[Tensor | Style], size: int) -> list[Style]:
     """An image, a `Style` or a list of them, as a list; raises a `ValueError` for one that is none or too small."""
+    check_size(size)
     styles = as_styles(style)
     return [replace(each, image=check_image("style", each.image, round(size * each.scale))) for each in styles]
 

@@ -14,20 +14,27 @@ from stylelib.console import sentence
 from stylelib.loop import OptimizationWarning, optimize
 
 BACKBONE = load_backbone("slim")
-CONTENT, STYLE = gallery.load("chelsea", size=48), gallery.load("waves", size=48)
-tries = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+CONTENT, STYLE = gallery.load("chelsea", size=80)[..., :44, :48], gallery.load("waves", size=80)[..., :48, :44]
+tries = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
-SIZES = st.sampled_from([0, -3, 1, 15, 31, 32, 33, 40, 10**6, 2**40, math.nan, 40.5])
-NUMBERS = st.sampled_from([0.0, 1.0, 1e-30, 32, -1.0, -math.inf, math.inf, math.nan, 1e38, 1e300])
-LAYERS = st.sampled_from(
-    [None, [], ["relu1_1"], ["relu9_9"], ["relu1_1", "relu1_1"], {"relu2_1": 0.0}, {"relu2_1": math.nan},
-     {"relu2_1": -1.0}, {"relu1_1": 2.0, "relu3_1": 0.5}, {"conv": 1.0}]
-)  # fmt: skip
-PICTURES = st.sampled_from(
-    [CONTENT, STYLE, torch.zeros(1, 3, 40, 40), torch.ones(1, 3, 33, 47), CONTENT[..., :3, :3], CONTENT[..., :32, :32],
-     CONTENT[0], CONTENT * 255, CONTENT * math.nan, CONTENT.double(), CONTENT.mT, torch.rand(1, 3, 1, 1),
-     torch.rand(1, 3, 1, 2000), torch.rand(1, 3, 0, 8), CONTENT.expand(2, -1, -1, -1), "photo.jpg", None]
-)  # fmt: skip
+# Those that are right come first and several times: one that is wrong is enough for a refusal.
+SIZES = st.sampled_from([40, 33, 48, 40, 64, 32, 47, 31, 15, 1, 0, -3, 10**6, 2**40, math.nan, 40.5])
+NUMBERS = st.sampled_from([1.0, 32, 0.5, 2, 1.0, 0.0, 1e-30, 1e6, 1e38, 1e300, -1.0, math.inf, -math.inf, math.nan])
+GOOD_LAYERS = [None, {"relu1_1": 1.0}, None, ["relu1_1", "relu1_1"], {"relu1_1": 2.0, "relu3_1": 0.5}, []]
+BAD_LAYERS = [["relu9_9"], {"relu2_1": 0.0}, {"relu2_1": math.nan}, {"relu2_1": -1.0}, {"conv": 1.0}]
+LAYERS = st.sampled_from(GOOD_LAYERS + BAD_LAYERS)
+GOOD_PICTURES = [
+    CONTENT,
+    STYLE,
+    STYLE.flip(-1),
+    torch.zeros(1, 3, 40, 40),
+    CONTENT.double(),
+    CONTENT.mT,
+    torch.ones(1, 3, 41, 40),
+]
+FALSE_PICTURES = [CONTENT[0], CONTENT * 255, CONTENT * math.nan, CONTENT.expand(2, -1, -1, -1), "photo.jpg", None]
+SMALL_PICTURES = [CONTENT[..., :3, :3], torch.ones(1, 3, 1, 1), torch.ones(1, 3, 1, 2000), torch.ones(1, 3, 0, 8)]
+PICTURES = st.sampled_from(2 * GOOD_PICTURES + FALSE_PICTURES + SMALL_PICTURES)
 
 
 def answered(action):
@@ -47,8 +54,13 @@ def is_image(image):
     return image.ndim == 4 and image.shape[:2] == (1, 3) and 0 <= image.min() and image.max() <= 1
 
 
+def test_what_is_right_is_not_refused():
+    for content in GOOD_PICTURES:
+        assert answered(lambda content=content: stylize(content, STYLE, backbone=BACKBONE, size=40, steps=2))
+
+
 @tries
-@given(PICTURES, PICTURES, SIZES, st.sampled_from([2, 3, 1, 0, -1]), st.sampled_from(["style", "content", "matched"]))
+@given(PICTURES, PICTURES, SIZES, st.sampled_from([2, 3, 2, 1, 0]), st.sampled_from(["style", "content", "matched"]))
 @example(CONTENT, CONTENT, 40, 3, "style")
 @example(torch.zeros(1, 3, 40, 40), torch.zeros(1, 3, 40, 40), 40, 3, "matched")
 @example(CONTENT, STYLE, 10**6, 3, "content")
@@ -126,7 +138,7 @@ def test_photographs(content, style, method, strength):
 @tries
 @given(SIZES)
 def test_sizes_of_pictures(size):
-    image = answered(lambda: gallery.load("waves", size=size if size != 10**6 else 15))
+    image = answered(lambda: gallery.load("waves", size=size))
     assert image is None or is_image(image)
 
 
