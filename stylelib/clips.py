@@ -223,6 +223,10 @@ class _Film(Clip):
                 only = ", only sound" if container.streams.audio else ""
                 raise ClipError(f"{name_of(path)} has no pictures{only}; choose a film.")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise ClipError(
+                    f"{name_of(path)} has pictures of a kind that is not known here; export it as MP4 first."
+                )
             _check_frame(stream.codec_context, name_of(path))
             own = _rate(stream)
             all_frames, whole = stream.frames, Fraction(container.duration or 0, av.time_base)

@@ -3,6 +3,7 @@
 A *mask* is a float32 tensor (1, 1, H, W) in [0, 1]: 1 inside the region, 0 outside, and between the two at a soft edge.
 """
 
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,10 +24,8 @@ ENOUGH = 0.25  # of a region must be left at a layer when the positions near its
 
 RARE = 0.002  # of the pixels; fewer have the color of a smoothed edge, not of a region
 MOST_REGIONS = 12
-HUGE, HUGE_AT = (
-    8192,
-    2048,
-)  # pixels, long side: of a mask above the first, floats take gigabytes; it is read at the second
+HUGE = 2 * 4096**2  # pixels; a mask with more would take gigabytes, and is read at long side HUGE_AT
+HUGE_AT = 2048
 
 
 class MaskError(ValueError):
@@ -61,7 +60,7 @@ def load_mask(file: PictureFile) -> Tensor:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImageWarning)  # a white shape on nothing is one color once it lies on white
-        size = HUGE_AT if max(open_picture(file).size) > HUGE else None
+        size = HUGE_AT if math.prod(open_picture(file).size) > HUGE else None
         mask = load_image(_rewound(file), size).mean(1, keepdim=True)
     if (alpha := load_alpha(_rewound(file), size)) is not None:
         mask = (mask - (1 - alpha)).clamp(0, 1)  # color × alpha + (1 - alpha) was read

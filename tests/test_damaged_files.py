@@ -127,7 +127,7 @@ def test_a_huge_mask_is_read_smaller(tmp_path, monkeypatch):
     picture.paste(255, (0, 0, 45, 60))
     picture.save(tmp_path / "mask.png")
     assert masks.load_mask(tmp_path / "mask.png").shape == (1, 1, 60, 90)
-    monkeypatch.setattr(masks, "HUGE", 80)
+    monkeypatch.setattr(masks, "HUGE", 5000)
     monkeypatch.setattr(masks, "HUGE_AT", 30)
     mask = masks.load_mask(tmp_path / "mask.png")
     assert mask.shape == (1, 1, 20, 30) and mask[..., :14].min() > 0.95 and mask[..., 16:].max() < 0.05
@@ -137,6 +137,13 @@ def test_a_mask_is_read_from_an_open_file_too(tmp_path):
     Image.new("LA", (8, 6), (255, 128)).save(tmp_path / "mask.png")
     with (tmp_path / "mask.png").open("rb") as file:
         assert torch.equal(masks.load_mask(file), masks.load_mask(tmp_path / "mask.png"))
+
+
+def test_pictures_that_no_decoder_knows_are_named(tool, tmp_path):
+    films = tool.whole_films(random.Random(0), tmp_path)
+    (tmp_path / "a.mp4").write_bytes(films["film.mp4"].replace(b"avc1", b"zzzz"))
+    with pytest.raises(ClipError, match="pictures of a kind that is not known here"):
+        open_clip(tmp_path / "a.mp4")
 
 
 def test_frames_that_would_take_gigabytes_are_refused(tmp_path, monkeypatch):
