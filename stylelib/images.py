@@ -20,7 +20,7 @@ from .encoding import check_writable
 # Values of an image may lie a little outside of [0, 1], behind a bicubic scaling or a step of an optimizer. Further out
 # they are of another kind: 0 to 255, or normalized for a network.
 LEAST, MOST = -0.75, 1.75
-LARGEST = 32_768  # pixels, the long side of a picture that is asked for: 2.8 m in print, and 12 GB of float32
+LARGEST = 100_000  # pixels, the long side of a picture that is asked for: 8 m in print, and 120 GB of float32
 # EXIF orientation → what turns the pixels upright.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
