@@ -25,7 +25,7 @@ ENOUGH = 0.25  # of a region must be left at a layer when the positions near its
 RARE = 0.002  # of the pixels; fewer have the color of a smoothed edge, not of a region
 MOST_REGIONS = 12
 HUGE = 2 * 4096**2  # pixels; a mask with more would take gigabytes, and is read at long side HUGE_AT
-HUGE_AT = 2048
+HUGE_AT = 1400  # a quarter of its side at most, so that less than all of it becomes floats
 
 
 class MaskError(ValueError):
