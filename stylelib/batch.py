@@ -47,7 +47,7 @@ class Outcome:
 
 
 Value = TypeVar("Value")
-Paint = Callable[[io.BytesIO, str], Outcome]  # the content, and the ending of the file to make
+Paint = Callable[[io.BytesIO, Path], Outcome]  # the content, and the file that the result will become
 
 
 class NamedBytes(io.BytesIO):
@@ -92,7 +92,7 @@ def read(name: str) -> NamedBytes:
 def here(work: Iterable[Job], paint: Paint) -> Iterator[tuple[Job, Outcome]]:
     """Does the jobs in this process."""
     for job in work:
-        yield job, attempt(lambda job=job: paint(read(job.content), job.out.suffix))
+        yield job, attempt(lambda job=job: paint(read(job.content), job.out))
 
 
 def on_cluster(work: Iterable[Job], paint: Paint, address: str) -> Iterator[tuple[Job, Outcome]]:
@@ -115,7 +115,7 @@ def on_cluster(work: Iterable[Job], paint: Paint, address: str) -> Iterator[tupl
         jobs, running = {}, as_completed()
 
         def submit(job: Job) -> None:
-            future = client.submit(_painted, paint, attempt(lambda: read(job.content)), job.out.suffix, pure=False)
+            future = client.submit(_painted, paint, attempt(lambda: read(job.content)), job.out, pure=False)
             jobs[future.key] = job
             running.add(future)
 
@@ -139,9 +139,9 @@ def attempt(action: Callable[[], Value]) -> Value | Outcome:
         return Outcome(says)
 
 
-def _painted(paint: Paint, content: NamedBytes | Outcome, ending: str) -> Outcome:
+def _painted(paint: Paint, content: NamedBytes | Outcome, out: Path) -> Outcome:
     """On a machine of the cluster. What could not be read has its outcome already."""
-    return content if isinstance(content, Outcome) else attempt(lambda: paint(content, ending))
+    return content if isinstance(content, Outcome) else attempt(lambda: paint(content, out))
 
 
 def _pictures(content: str) -> list[str]:

@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_recipe_options(command, size=512)
     command.add_argument("--keep-alpha", action="store_true", help="the result is transparent where the content is")
+    _add_resume(command)
     command.add_argument("--scheduler", metavar="ADDRESS", help="paint many pictures on this Dask cluster")
     _add_style_weight(command)
     command.add_argument(
@@ -123,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="frames a second: of a folder (default 25); of a film, at most so many are kept",
     )
-    command.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    _add_resume(command)
     _add_style_weight(command)
     _add_run_options(command, size=384)
 
@@ -200,6 +201,10 @@ def _add_recipe_options(command: argparse.ArgumentParser, size: int) -> None:
     command.add_argument("--bits", type=int, choices=[8, 16], default=8, help="per channel; 16 for .png and .tif")
     command.add_argument("--dpi", type=_number(float, least=1), help="dots per inch, for print; kept in the file")
     _add_run_options(command, size)
+
+
+def _add_resume(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
 
 
 def _add_style_weight(command: argparse.ArgumentParser) -> None:

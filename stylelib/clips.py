@@ -4,6 +4,7 @@ Reading and writing stream: however long a clip is, only a few of its frames are
 """
 
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -23,12 +24,15 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
+from .decoding import name_of
+from .files import check_plain
 from .images import ImageError, load_image, resize_to, save_image, scaled_shape
 
 # FFmpeg would also read playlists that name other files and addresses, and show text files as films. These are clips.
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif,avi,mpegts,mpeg,ogg,flv,asf,apng,m4v"
 SAFE = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 RATE = Fraction(25)  # frames per second of pictures that do not say
+LARGEST = 8192 * 4320  # pixels of a frame: films of 8K have that many
 HIGH_DEFINITION = 720  # rows; from here on, films that do not name their colors have those of BT.709, below BT.601
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 BT601, BT709, UNSPECIFIED = 5, 1, 2  # as FFmpeg numbers them
@@ -121,15 +125,16 @@ def open_clip(
     if not isinstance(source, str | PathLike):
         return _Pictures("The sequence", list(source), size, span, _exact(rate or RATE))
     path = Path(source)
-    if path.is_dir():
-        return _Pictures(str(path), picture_files(path), size, span, _exact(rate or RATE))
+    if os.path.isdir(path):  # which, unlike Path's, never raises
+        return _Pictures(name_of(path), picture_files(path), size, span, _exact(rate or RATE))
     return _Film(path, size, span, None if rate is None else _exact(rate))
 
 
 def picture_files(folder: Path) -> list[Path]:
     """The picture files of a folder, sorted as people mean it: numbers in names by their value."""
     endings = Image.registered_extensions()
-    files = [path for path in folder.iterdir() if path.suffix.lower() in endings and not path.name.startswith(".")]
+    named = [path for path in folder.iterdir() if path.suffix.lower() in endings and not path.name.startswith(".")]
+    files = [path for path in named if path.is_file()]  # and no pipe, which would be waited for
     return sorted(files, key=lambda path: [int(part) if part.isdigit() else part for part in _parts(path.name)])
 
 
@@ -192,7 +197,7 @@ def _size(picture: Path | Tensor) -> tuple[int, int]:
         with Image.open(picture) as file:
             return file.size
     except Exception as error:  # decoders raise anything
-        raise ClipError(f"{picture} is not a picture that can be read; take it out of the folder.") from error
+        raise ClipError(f"{name_of(picture)} is not a picture that can be read; take it out of the folder.") from error
 
 
 @dataclass(frozen=True)
@@ -216,15 +221,20 @@ class _Film(Clip):
         with _opened(path) as container:
             if not container.streams.video:
                 only = ", only sound" if container.streams.audio else ""
-                raise ClipError(f"{path} has no pictures{only}; choose a film.")
+                raise ClipError(f"{name_of(path)} has no pictures{only}; choose a film.")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise ClipError(
+                    f"{name_of(path)} has pictures of a kind that is not known here; export it as MP4 first."
+                )
+            _check_frame(stream.codec_context, name_of(path))
             own = _rate(stream)
             all_frames, whole = stream.frames, Fraction(container.duration or 0, av.time_base)
             self._origin = Fraction(container.start_time or 0, av.time_base)  # the file's clock when it begins
             self._pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
             has_sound = bool(container.streams.audio)
             self.tick = stream.time_base
-        self.name, self.rate = str(path), min(own, most or own)
+        self.name, self.rate = name_of(path), min(own, most or own)
         self._file, self._span, self._most = path, span, most
         self.shape = self._shape(size)
         seconds = min(whole, span.stop or whole) - span.start
@@ -255,6 +265,7 @@ class _Film(Clip):
             stream.thread_type = "AUTO"
             try:
                 for picture in container.decode(stream):
+                    _check_frame(picture, self.name)
                     before, time = time, self._time(picture, time)
                     if self._span.is_over(time):
                         return
@@ -282,15 +293,25 @@ def _rate(stream: av.VideoStream) -> Fraction:
     return stream.average_rate or stream.guessed_rate or RATE
 
 
+def _check_frame(frame: av.VideoFrame | av.VideoCodecContext, name: str) -> None:
+    """Raises a `ClipError` for one so large that its colors alone take gigabytes."""
+    if frame.width * frame.height > LARGEST:
+        raise ClipError(f"{name} has frames of {frame.width} × {frame.height} pixels, too many; make it smaller first.")
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[av.container.InputContainer]:
     """Opens a file for reading, or raises the `ClipError` that explains why not."""
+    name = name_of(path)
     try:
-        container = av.open(str(path), container_options=SAFE)
+        check_plain(path)
+        container = av.open(str(path), container_options=SAFE, metadata_errors="replace")
     except FileNotFoundError:
-        raise ClipError(f"There is no file {path}.") from None
+        raise ClipError(f"There is no file {name}.") from None
     except av.FFmpegError as error:
-        raise ClipError(f"{path} is not a film that can be read, or it was cut off ({error.strerror}).") from error
+        raise ClipError(f"{name} is not a film that can be read, or it was cut off ({error.strerror}).") from error
+    except OSError as error:
+        raise ClipError(f"Cannot read {name}: {error.strerror or error}.") from error
     with container:
         yield container
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cache, partial
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from . import batch, console, cost, decoding, doctor, encoding, gallery, lut, masks, photo, transfer
 from .backbones import Backbone, load_backbone
+from .checkpoint import CheckpointError
 from .console import INTERRUPTED, USER_ERROR
 from .decoding import PictureFile
 from .images import ImageError, check_writable, load_alpha, load_image, load_profile, save_image
@@ -61,12 +63,25 @@ def _stylize(options: argparse.Namespace) -> int:
     extras = _extras(options, content)
     if options.keep_alpha and extras["alpha"] is None:
         raise ValueError(f"{content} has no transparent parts that --keep-alpha could keep.")
+    kept = checkpoint_of(options.out)
+    if kept.exists() and not options.resume:
+        raise CheckpointError(f"{kept} holds an unfinished run; go on with it (--resume), or delete that file.")
     pictures = _read(content, options.size), _styles(options)
-    return _produce(options, extras, lambda backbone, on_step: _stylized(options, *pictures, backbone, on_step))
+    return _produce(options, extras, lambda backbone, on_step: _stylized(options, *pictures, backbone, on_step, kept))
+
+
+def checkpoint_of(out: str | PathLike) -> Path:
+    """Where it is kept how far a picture has come."""
+    return Path(f"{os.fspath(out)}.checkpoint")
 
 
 def _stylized(
-    options: argparse.Namespace, content: Tensor, styles: list[Style], backbone: Backbone, on_step: OnStep
+    options: argparse.Namespace,
+    content: Tensor,
+    styles: list[Style],
+    backbone: Backbone,
+    on_step: OnStep,
+    checkpoint: Path | None,
 ) -> Result:
     return transfer.stylize(
         content,
@@ -79,6 +94,7 @@ def _stylized(
         color=options.color,
         style_weight=options.style_weight,
         on_step=on_step,
+        checkpoint=checkpoint,
     )
 
 
@@ -145,16 +161,20 @@ def _stylize_all(options: argparse.Namespace) -> int:
     return USER_ERROR if failed else 0
 
 
-def paint_one(options: argparse.Namespace, styles: list[Style], content: PictureFile, ending: str) -> batch.Outcome:
-    """One picture of many, on this machine or on another of a cluster."""
+def paint_one(options: argparse.Namespace, styles: list[Style], content: PictureFile, out: Path) -> batch.Outcome:
+    """One picture of many, on this machine or on another of a cluster, where there is no folder of results.
+
+    As what is finished is left out, what was begun is gone on with.
+    """
     extras, picture = _extras(options, content), _read(content, options.size)
     backbone = _backbone(options.backbone, options.device)
     with _progress(options, content.name) as on_step:
-        result = _stylized(options, picture, styles, backbone, on_step)
+        kept = None if options.scheduler else checkpoint_of(out)
+        result = _stylized(options, picture, styles, backbone, on_step, kept)
     with TemporaryDirectory() as folder:
-        out = Path(folder, f"out{ending}")
-        save_image(result.image, out, **extras)
-        return batch.Outcome(_says(result), out.read_bytes(), result.interrupted)
+        file = Path(folder, f"out{out.suffix}")
+        save_image(result.image, file, **extras)
+        return batch.Outcome(_says(result), file.read_bytes(), result.interrupted)
 
 
 _backbone = cache(load_backbone)  # for one picture after the other
@@ -288,7 +308,9 @@ def _produce(options: argparse.Namespace, extras: dict, recipe: Callable[[Backbo
     with _progress(options) as on_step:
         result = recipe(backbone, on_step)
     _save(result.image, Path(options.out), extras)
-    console.say(f"{options.out}: {_says(result)}")
+    kept = options.command == "stylize" and checkpoint_of(options.out).exists()
+    more = "; the same command goes on with --resume" if kept else ""
+    console.say(f"{options.out}: {_says(result)}{more}")
     return INTERRUPTED if result.interrupted else 0
 
 
@@ -299,7 +321,7 @@ def _progress(options: argparse.Namespace, name: str | None = None) -> Iterator[
     with tqdm(total=options.steps, desc=name, unit="step", leave=False, disable=None) as bar:
 
         def on_step(step: Step) -> None:
-            bar.update()
+            bar.update(step.index + 1 - bar.n)  # a run that is gone on with begins in its middle
             bar.set_postfix_str(f"loss {step.losses['total']:.3g}", refresh=False)
 
         yield on_step

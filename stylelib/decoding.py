@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
+
+from . import files
 
 PictureFile = str | PathLike | BinaryIO
 
@@ -59,8 +62,9 @@ class ImageError(ValueError):
 
 
 def name_of(file: PictureFile) -> str:
-    """What to call a file in a sentence."""
-    return str(file) if isinstance(file, (str, PathLike)) else str(getattr(file, "name", "The file"))
+    """What to call a file in a sentence: its name, in which nothing breaks the line or colors the terminal."""
+    name = str(file) if isinstance(file, (str, PathLike)) else str(getattr(file, "name", "The file"))
+    return "".join(character if character.isprintable() else "?" for character in name)
 
 
 @contextmanager
@@ -160,11 +164,26 @@ def _is_deep(picture: Image.Image) -> bool:
 
 
 def _read_png(data: bytes) -> np.ndarray:
-    import torch
-    from torchvision.io import ImageReadMode, decode_png  # slow to import, and rarely needed
+    """Decoded by FFmpeg. torchvision's decoder, where libpng finds an error in a file, ends the whole process."""
+    import av  # rarely needed
 
-    pixels = decode_png(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.UNCHANGED)
-    return pixels.permute(1, 2, 0).numpy()
+    if not _has_all_rows(data):
+        raise ValueError("cut off")
+    decoder = av.CodecContext.create("png", "r")
+    (frame,) = [*decoder.decode(av.Packet(data)), *decoder.decode(None)]
+    return frame.to_ndarray()
+
+
+def _has_all_rows(data: bytes) -> bool:
+    """Whether a PNG with 16 bits holds as many bytes as its header says; FFmpeg would fill up what is missing."""
+    width, height, channels = *struct.unpack(">II", data[16:24]), {2: 3, 6: 4}[data[25]]
+    missing, unpacker = height * (1 + 2 * channels * width), zlib.decompressobj()
+    for kind, start, end in _png_chunks(data):
+        content = data[start + 8 : end - 4] if kind == b"IDAT" else b""
+        while content and missing > 0:
+            missing -= len(unpacker.decompress(content, 2**20))
+            content = unpacker.unconsumed_tail
+    return missing <= 0
 
 
 def _read_tiff(data: bytes) -> np.ndarray:
@@ -202,7 +221,10 @@ def _read(file: PictureFile) -> bytes:
             "torchvision.transforms.functional.to_tensor(it)[None] makes an image of a Pillow picture or an array."
         )
     try:
-        return Path(file).read_bytes() if isinstance(file, (str, PathLike)) else file.read()
+        if not isinstance(file, (str, PathLike)):
+            return file.read()
+        files.check_plain(file)
+        return Path(file).read_bytes()
     except FileNotFoundError:
         raise ImageError(f"There is no file {name_of(file)}.") from None
     except OSError as error:
@@ -219,16 +241,26 @@ def _without_metadata(data: bytes) -> tuple[bytes, bytes | None]:
         return re.sub(rb"(\xff\xe2..)MPF\0", rb"\1none", data, count=1, flags=re.DOTALL), None
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         return data, None
-    kept, profile, start = [data[:8]], None, 8
-    while start + 12 <= len(data):
-        end = start + 12 + int.from_bytes(data[start : start + 4])
-        kind, content = data[start + 4 : start + 8], data[start + 8 : end - 4]
+    kept, profile, end = [data[:8]], None, 8
+    for kind, start, end in _png_chunks(data):
+        content = data[start + 8 : end - 4]
         if kind == b"iCCP":
             profile = _unpacked(content, LONGEST_PROFILE)
         elif kind in PNG_PIXELS or _tells_orientation(kind, content, data[end - 4 : end]):
             kept.append(data[start:end])
+    return b"".join([*kept, data[end:]]), profile
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The parts of a PNG file: name, and where each begins and ends. The last one may be cut off.
+
+    First come 4 bytes that say how long the content is, and the name; then the content, then its checksum.
+    """
+    start = 8
+    while start + 12 <= len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4])
+        yield data[start + 4 : start + 8], start, end
         start = end
-    return b"".join([*kept, data[start:]]), profile
 
 
 def _tells_orientation(kind: bytes, content: bytes, checksum: bytes) -> bool:

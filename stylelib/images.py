@@ -20,6 +20,7 @@ from .encoding import check_writable
 # Values of an image may lie a little outside of [0, 1], behind a bicubic scaling or a step of an optimizer. Further out
 # they are of another kind: 0 to 255, or normalized for a network.
 LEAST, MOST = -0.75, 1.75
+LARGEST = 100_000  # pixels, the long side of a picture that is asked for: 8 m in print, and 120 GB of float32
 # EXIF orientation → what turns the pixels upright.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -64,7 +65,7 @@ def load_image(file: PictureFile, size: int | None = None, *, enlarge: bool = Tr
         ImageError: no such file, not a picture, cut off, or more pixels than can be decoded safely.
     """
     if size is not None:
-        _check_size(size)
+        check_size(size)
     name = decoding.name_of(file)
     picture = decoding.open_picture(file)
     longest, shortest = max(picture.size), min(picture.size)
@@ -194,14 +195,17 @@ def resize_to(image: Tensor, shape: tuple[int, int]) -> Tensor:
 
 def scaled_shape(height: int, width: int, size: int) -> tuple[int, int]:
     """(height, width) scaled so that the longer one is `size`."""
-    _check_size(size)
+    check_size(size)
     scale = size / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _check_size(size: int) -> None:
-    if size < 1:
-        raise ImageError(f"The size is the long side in pixels, at least 1; {size} was asked for.")
+def check_size(size: int) -> None:
+    """Raises an `ImageError` for what is no long side of a picture."""
+    if not 1 <= size or size != size // 1:  # NaN is refused too
+        raise ImageError(f"The size is the long side in pixels, a whole number, at least 1; {size} was asked for.")
+    if size > LARGEST:
+        raise ImageError(f"The size is the long side in pixels, at most {LARGEST}; {size} was asked for.")
 
 
 def load_alpha(file: PictureFile, size: int | None = None) -> Tensor | None:
@@ -209,9 +213,10 @@ def load_alpha(file: PictureFile, size: int | None = None) -> Tensor | None:
 
     `size` and errors as in `load_image`.
     """
-    picture = _decoded(decoding.open_picture(file), decoding.name_of(file), size)
-    if not picture.has_transparency_data:
+    picture = decoding.open_picture(file)
+    if not picture.has_transparency_data:  # before all its pixels are decoded
         return None
+    picture = _decoded(picture, decoding.name_of(file), size)
     alpha = torch.from_numpy(np.array(picture.convert("RGBA").getchannel("A"))).float().div_(255)[None, None]
     return alpha if size is None else resize(alpha, size)
 

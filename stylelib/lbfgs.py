@@ -53,6 +53,19 @@ class LBFGS:
     def zero_grad(self) -> None:
         self.variables.grad = None
 
+    def state_dict(self) -> dict[str, object]:
+        """All that the next step depends on besides the variables, as plain values and the tensors themselves."""
+        pairs = [tuple(pair) for pair in self.pairs]
+        return {"pairs": pairs, "gradient": self.gradient, "move": self.move, "first_move": self.first_move}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Goes on where a `state_dict` was taken."""
+        here = self.variables.device
+        self.first_move = state["first_move"]
+        self.gradient, self.move = (None if v is None else v.to(here) for v in (state["gradient"], state["move"]))
+        self.pairs.clear()
+        self.pairs.extend(Pair(*(part.to(here) for part in pair)) for pair in state["pairs"])
+
     @torch.no_grad()
     def step(self) -> None:
         """One move, by the gradient that is in `variables.grad`."""

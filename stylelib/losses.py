@@ -231,6 +231,7 @@ def _squared_norm(target: Tensor) -> Tensor:
 
 def _weighted_mean(distances: Mapping[str, Tensor], weights: Mapping[str, float] | None) -> Tensor:
     weights = weights or dict.fromkeys(distances, 1.0)
-    if set(weights) != set(distances) or min(weights.values()) < 0 or sum(weights.values()) <= 0:
+    total = sum(weights.values())
+    if set(weights) != set(distances) or min(weights.values()) < 0 or not 0 < total < float("inf"):  # NaN is neither
         raise ValueError("The weights must name exactly the layers of the targets, none negative, not all zero.")
-    return sum(weights[name] * distance for name, distance in distances.items()) / sum(weights.values())
+    return sum(weights[name] * distance for name, distance in distances.items()) / total

@@ -3,6 +3,7 @@
 A *mask* is a float32 tensor (1, 1, H, W) in [0, 1]: 1 inside the region, 0 outside, and between the two at a soft edge.
 """
 
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, max_pool2d, pad
 
 from .color import luminance
-from .images import ImageWarning, PictureFile, load_alpha, load_image
+from .decoding import PictureFile, name_of, open_picture
+from .images import ImageWarning, load_alpha, load_image
 
 BORDER = 0.25  # of the receptive field must lie inside: its middle does most of the seeing
 ENOUGH = 0.25  # of a region must be left at a layer when the positions near its border are dropped
@@ -22,6 +24,8 @@ ENOUGH = 0.25  # of a region must be left at a layer when the positions near its
 
 RARE = 0.002  # of the pixels; fewer have the color of a smoothed edge, not of a region
 MOST_REGIONS = 12
+HUGE = 2 * 4096**2  # pixels; a mask with more would take gigabytes, and is read at long side HUGE_AT
+HUGE_AT = 1400  # a quarter of its side at most, so that less than all of it becomes floats
 
 
 class MaskError(ValueError):
@@ -48,18 +52,30 @@ class Sight:
 def load_mask(file: PictureFile) -> Tensor:
     """Reads a mask from a picture: white counts, black and transparent do not, what lies between counts in part.
 
+    A huge one is read smaller: the picture that it is for will hardly be that large.
+
     Raises:
         ImageError: as `load_image`.
         MaskError: a picture that is black all over.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImageWarning)  # a white shape on nothing is one color once it lies on white
-        mask = load_image(file).mean(1, keepdim=True)
-    if (alpha := load_alpha(file)) is not None:
+        size = HUGE_AT if math.prod(open_picture(file).size) > HUGE else None
+        mask = load_image(_rewound(file), size).mean(1, keepdim=True)
+    if (alpha := load_alpha(_rewound(file), size)) is not None:
         mask = (mask - (1 - alpha)).clamp(0, 1)  # color × alpha + (1 - alpha) was read
     if not bool(mask.max() > 0):
-        raise MaskError(f"The mask {file} is black all over, so it covers nothing; paint white where it should count.")
+        raise MaskError(
+            f"The mask {name_of(file)} is black all over, so it covers nothing; paint white where it should count."
+        )
     return mask
+
+
+def _rewound(file: PictureFile) -> PictureFile:
+    """A file from its beginning: an open one has been read to its end."""
+    if hasattr(file, "seek"):
+        file.seek(0)
+    return file
 
 
 def regions(image: Tensor) -> dict[str, Tensor]:

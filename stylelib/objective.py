@@ -4,6 +4,7 @@ It is a weighted sum of *terms*. Those that look at features are losses of **sum
 Gram matrices. Sums over positions add up over the parts of a picture, so a large picture can be seen part by part.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -201,7 +202,8 @@ class Objective:
         weights: name → weight in the total.
 
     Raises:
-        ValueError: neither content nor style, a negative weight, a mask without a content that it is a mask of.
+        ValueError: neither content nor style, a weight that is negative or not finite, a mask without a content that
+            it is a mask of.
         BackboneError: a layer the backbone does not have.
     """
 
@@ -226,8 +228,6 @@ class Objective:
             if layers and picture is None:
                 raise ValueError(f"There is no {name}, so {name}_layers would do nothing; leave them out.")
         also = list(also)
-        if min(content_weight, style_weight, variation_weight, range_weight, *(term.weight for term in also)) < 0:
-            raise ValueError("Weights must not be negative: a negative weight rewards what it should punish.")
         self.backbone = backbone
         self.convention = convention
         self.content_layers = _as_weights(content_layers or [backbone.content_layer])
@@ -239,6 +239,7 @@ class Objective:
             "range": range_weight,
             **{term.name: term.weight for term in also},
         }
+        _check_weights(self.weights)
         self.terms: list[ContentTerm | StyleTerm] = []
         self.image_terms = {
             "variation": total_variation,
@@ -359,6 +360,14 @@ def _shares(styles: list[SeenStyle], shape: tuple[int, int] | None) -> list[floa
 def _cut(maps: Mapping[str, Tensor], places: Places | None) -> Mapping[str, Tensor]:
     """The parts of the maps that lie at `places`."""
     return maps if places is None else {name: each[..., *places[name]] for name, each in maps.items()}
+
+
+def _check_weights(weights: Mapping[str, float]) -> None:
+    for name, weight in weights.items():
+        if not math.isfinite(weight):
+            raise ValueError(f"Weights must be finite numbers; that of {name} is {weight}.")
+        if weight < 0:
+            raise ValueError("Weights must not be negative: a negative weight rewards what it should punish.")
 
 
 def _as_weights(layers: Layers) -> dict[str, float]:

@@ -8,8 +8,9 @@ starts from the change that the one before has brought, with the content's own d
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from os import PathLike
 
 import torch
 from torch import Tensor
@@ -17,9 +18,10 @@ from torch.nn.functional import interpolate
 
 from . import cost
 from .backbones import Backbone, load_backbone
+from .checkpoint import Checkpoint
 from .color import color_span, compress, luminance, match_covariance, to_gray, with_luminance
-from .images import as_image, resize_to, scaled_shape
-from .loop import OptimizationWarning, Step, optimize
+from .images import as_image, check_size, resize_to, scaled_shape
+from .loop import Descent, OptimizationWarning, Step
 from .masks import resize_mask, union
 from .objective import Objective, Style, as_styles
 
@@ -36,6 +38,7 @@ COARSEST = 512  # pixels; a poster begins no larger than that
 SMALLEST = 128  # pixels; below that the deep layers have too few positions for statistics
 SHORTEST = 32  # pixels; a shorter side leaves fewer than two positions in the deepest layer
 FEWEST = 3  # steps of a scale that are worth it; the first only measures where it starts
+FINISHED, INTERRUPTED, DIVERGED = "finished", "interrupted", "diverged"
 
 
 class Stop(KeyboardInterrupt):
@@ -55,6 +58,7 @@ class Run:
         optimizer, on_step: as in `stylize`.
         project_at: long side → the `project` of `optimize`.
         finish: what makes of an image the picture that was asked for.
+        checkpoint: where it is kept how far the run has come; None keeps nothing.
     """
 
     shape: tuple[int, int]
@@ -66,6 +70,7 @@ class Run:
     on_step: Callable[[Step], object] | None = None
     project_at: Callable[[int], Callable[[Tensor], Tensor] | None] = lambda size: None
     finish: Callable[[Tensor], Tensor] | None = None
+    checkpoint: Checkpoint | None = None
 
     @property
     def steps(self) -> int:
@@ -81,6 +86,57 @@ class Run:
         return _noise(self.shape_at(self.scales[0][0]), self.seed) if self.base is None else self.base
 
 
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        ways: how each scale is optimized. Kept, because the memory that is free decides it, and may be another later.
+        image: what the present scale started from; once it is done, the best image of it.
+        level: number of the present scale, the coarsest is 0.
+        history: every step so far, without its image.
+        best: the best step of this scale.
+        descent: the state of its `Descent`, where this was read from a checkpoint.
+    """
+
+    ways: list[cost.Way]
+    image: Tensor
+    level: int = 0
+    history: list[Step] = field(default_factory=list)
+    best: Step | None = None
+    descent: dict[str, object] | None = None
+
+    @staticmethod
+    def from_state(state: dict) -> "Progress":
+        """How far the run had come of which this is the `state`."""
+        ways, history, best = [cost.Way(*way) for way in state["ways"]], state["history"], Step(**state["best"])
+        steps = [Step(**step) for step in history]
+        return Progress(ways, best.image, state["level"], steps, best, state["descent"])
+
+    def state(self, descent: Descent) -> dict[str, object]:
+        """All of it between two steps, as plain values and tensors."""
+        return {
+            "ways": [(way.tile, way.pairs) for way in self.ways],
+            "level": self.level,
+            "history": [vars(step) for step in self.history],
+            "best": vars(self.best),
+            "descent": descent.state_dict(),
+        }
+
+    def add(self, step: Step, steps: int) -> Step:
+        """Takes a step of the present scale into account; returns it as one of `steps` of the whole run."""
+        if self.best is None or step.losses["total"] <= self.best.losses["total"]:
+            self.best = step
+        numbered = replace(step, index=len(self.history), steps=steps)
+        self.history.append(replace(numbered, image=None))
+        return numbered
+
+    def end_scale(self) -> None:
+        """On to the next one, from the best image of this one."""
+        self.image = self.best.image.cpu() if self.best else self.image
+        self.level, self.best, self.descent = self.level + 1, None, None
+
+
 @dataclass(frozen=True)
 class Result:
     """What a recipe returns.
@@ -88,12 +144,18 @@ class Result:
     Attributes:
         image: the best image of the last scale, (1, 3, H, W) in [0, 1], on the CPU.
         history: every step in order, with its losses and without its image.
-        interrupted: True if the run was stopped by hand (KeyboardInterrupt) before its end.
+        status: `"finished"`; `"interrupted"`, stopped by hand (KeyboardInterrupt) before its end; or `"diverged"`: the
+            loss was no longer finite, or exploded. The image is then the best one until there.
     """
 
     image: Tensor
     history: list[Step]
-    interrupted: bool = False
+    status: str = FINISHED
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run was stopped by hand."""
+        return self.status == INTERRUPTED
 
     @property
     def evaluations(self) -> int:
@@ -113,6 +175,7 @@ def stylize(
     color: str = "style",
     optimizer: str = "lbfgs",
     on_step: Callable[[Step], object] | None = None,
+    checkpoint: str | PathLike | None = None,
     **weights,
 ) -> Result:
     """Paints the content in the style: Gatys et al., CVPR 2016, from coarse to fine.
@@ -130,6 +193,9 @@ def stylize(
             it; `"matched"`: the style is first given the content's mean and covariance of colors.
         optimizer: `"lbfgs"` or `"adam"`.
         on_step: called with each `Step`, for a progress bar or a live preview. It may raise `Stop`.
+        checkpoint: a file for how far a long run has come, written every half minute or so. If it is there already, the
+            run goes on from it, and on the same machine ends with the same picture, bit for bit, as if it had never
+            been stopped; `on_step` is not called again for what was done. It is deleted when the run is done.
         **weights: of the `Objective`: style_weight, content_weight, style_layers, …
 
     Returns:
@@ -137,17 +203,35 @@ def stylize(
 
     Raises:
         ValueError: no pictures, a size too small or beyond the free memory, an unknown start or optimizer.
+        CheckpointError: a checkpoint of other pictures or options, a damaged one, or one that cannot be written.
     """
     backbone = backbone or load_backbone("slim")
     content = check_image("content", content, size)
     styles = checked_styles(style, size)
     if steps < 2:
         raise ValueError(f"The first step only measures the start; ask for at least 2 steps, not {steps}.")
+    kept = checkpoint and Checkpoint(
+        checkpoint,
+        {
+            "content": content,
+            "style": styles,
+            "backbone": backbone,
+            "precision": "bfloat16" if backbone.mixed else "float32",
+            "device": backbone.mean.device.type,
+            "size": size,
+            "steps": steps,
+            "seed": seed,
+            "start": start,
+            "color": color,
+            "optimizer": optimizer,
+            **weights,
+        },
+    )
     shape = tuple(content.shape[-2:])
     planned = plan(size, steps, [scaled_shape(*shape, size)], styles)
     content, styles, base, finish = _colored(color, content, styles, _base(start, content), size)
     project_at = partial(_projection, content, styles, backbone.mean.device)
-    run = Run(shape, planned, backbone.mean.device, base, seed, optimizer, on_step, project_at, finish)
+    run = Run(shape, planned, backbone.mean.device, base, seed, optimizer, on_step, project_at, finish, kept)
 
     def objective_at(scale: int, make: type[Objective]) -> Objective:
         return make(backbone, _scaled(content, scale), [each.at(scale) for each in styles], **weights)
@@ -213,52 +297,63 @@ def reconstruct(
 def _coarse_to_fine(run: Run, objective_at: cost.ObjectiveAt) -> Result:
     """Optimizes at each scale in turn; each starts from what the one before has brought."""
     size, _ = run.scales[-1]
+    progress, status = _begun(run, objective_at), FINISHED
+    while status == FINISHED and progress.level < len(run.scales):
+        status = _paint(progress, objective_at, run)
+    image = enlarged(progress.image, run.shape_at(size), run.base)
+    if run.checkpoint and status != INTERRUPTED:
+        run.checkpoint.remove()
+    return Result(run.finish(image) if run.finish else image, progress.history, status)
+
+
+def _begun(run: Run, objective_at: cost.ObjectiveAt) -> Progress:
+    """Where the run goes on: at its start, or where its checkpoint says."""
+    if run.checkpoint and (state := run.checkpoint.load()):
+        return Progress.from_state(state)
     # The largest first: if it does not fit, that is said before any work.
-    ways = {
-        scale: cost.fitting_way(objective_at, run.device, run.shape, scale, steps, run.optimizer)
+    ways = [
+        cost.fitting_way(objective_at, run.device, run.shape, scale, steps, run.optimizer)
         for scale, steps in reversed(run.scales)
-    }
-    image, history, interrupted = run.start(), [], False
-    for scale, steps in run.scales:
-        image = enlarged(image, run.shape_at(scale), run.base)
-        image, interrupted = _paint(image, objective_at, scale, steps, ways[scale], run, history)
-        if interrupted:
-            break
-    image = enlarged(image, run.shape_at(size), run.base)
-    return Result(run.finish(image) if run.finish else image, history, interrupted)
+    ]
+    return Progress(ways[::-1], run.start())
 
 
-def _paint(
-    image: Tensor,
-    objective_at: cost.ObjectiveAt,
-    scale: int,
-    steps: int,
-    way: cost.Way,
-    run: Run,
-    history: list[Step],
-) -> tuple[Tensor, bool]:
-    """The best image of one scale, and whether the run was stopped by hand; its steps go into the history."""
-    best: Step | None = None
-    interrupted = False
-    kept = way.pairs if run.optimizer == "lbfgs" else None
+def _paint(progress: Progress, objective_at: cost.ObjectiveAt, run: Run) -> str:
+    """Goes through the present scale, or what is left of it; returns how that ended."""
+    status = FINISHED
     try:
-        objective, project = objective_at(scale, way.make), run.project_at(scale)
-        for step in optimize(image, objective, steps, optimizer=run.optimizer, project=project, history=kept):
-            if best is None or step.losses["total"] <= best.losses["total"]:
-                best = step
-            numbered = replace(step, index=len(history), steps=run.steps)
-            history.append(replace(numbered, image=None))
+        descent = _descent(progress, objective_at, run)
+        for step in descent:
+            numbered = progress.add(step, run.steps)
             if run.on_step:
                 run.on_step(replace(numbered, image=run.finish(step.image)) if run.finish else numbered)
+            if run.checkpoint:
+                run.checkpoint.offer(partial(progress.state, descent))
+        status = DIVERGED if descent.diverged else FINISHED
     except KeyboardInterrupt as reason:
-        interrupted = True
+        status = INTERRUPTED
         if not isinstance(reason, Stop):
             warnings.warn(
-                f"Interrupted after {len(history)} of {run.steps} steps; the best image so far is kept.",
+                f"Interrupted after {len(progress.history)} of {run.steps} steps; the best image so far is kept.",
                 OptimizationWarning,
                 stacklevel=4,
             )
-    return best.image.cpu() if best else image, interrupted
+    progress.end_scale()
+    return status
+
+
+def _descent(progress: Progress, objective_at: cost.ObjectiveAt, run: Run) -> Descent:
+    """The loop of the present scale: at its start, or where a checkpoint says."""
+    (scale, steps), way = run.scales[progress.level], progress.ways[progress.level]
+    if not progress.descent:
+        progress.image = enlarged(progress.image, run.shape_at(scale), run.base)
+    objective, project = objective_at(scale, way.make), run.project_at(scale)
+    history = way.pairs if run.optimizer == "lbfgs" else None
+    descent = Descent(progress.image, objective, steps, optimizer=run.optimizer, project=project, history=history)
+    if progress.descent:
+        descent.load_state_dict(progress.descent)
+        progress.descent = None  # tensors that it would hold twice
+    return descent
 
 
 def enlarged(image: Tensor, shape: tuple[int, int], base: Tensor | None) -> Tensor:
@@ -325,6 +420,7 @@ def shares(steps: int, count: int, stroke: float = 1.0) -> list[int]:
 
 def checked_styles(style: Tensor | Style | Sequence[Tensor | Style], size: int) -> list[Style]:
     """An image, a `Style` or a list of them, as a list; raises a `ValueError` for one that is none or too small."""
+    check_size(size)
     styles = as_styles(style)
     return [replace(each, image=check_image("style", each.image, round(size * each.scale))) for each in styles]
 

@@ -88,10 +88,23 @@ WRITERS = re.compile(r"(\w+)\.write_(?:text|bytes)\(|(?:torch\.save|nbformat\.wr
 
 @pytest.mark.parametrize("path", [*ROOT.glob("stylelib/**/*.py"), *ROOT.glob("tools/*.py")], ids=lambda path: path.name)
 def test_every_writer_of_the_project_writes_beside(path):
-    if path.name in ("release.py", "offline_kit.py", "try_nbgrader.py", "reel.py"):
+    if path.name in ("release.py", "offline_kit.py", "try_nbgrader.py", "try_damaged_files.py", "reel.py"):
         pytest.skip("writes into a folder that it has made itself, or has a way of its own")
     for written in WRITERS.finditer(path.read_text(encoding="utf-8")):
         assert (written[1] or written[2]) in ("beside", "encoding", "log"), written[0]
+
+
+def test_what_killed_writers_left_can_be_told_from_other_files(tmp_path):
+    mine = ["a[1].txt", "a.txt", ".b-12345678.txt", ".a[1]-12345678.png", ".a[1]-my_notes.txt"]
+    for name in [*mine, ".a[1]-12345678.txt"]:
+        (tmp_path / name).touch()
+    files.remove_leftovers(tmp_path / "a[1].txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(mine)
+    with files.replacing(tmp_path / "a[1].txt") as beside:
+        beside.touch()
+        files.remove_leftovers(tmp_path / "a[1].txt")
+        assert not beside.exists(), "its own names are of that kind"
+        beside.touch()
 
 
 def test_checking_leaves_nothing(tmp_path):

@@ -1,13 +1,14 @@
 """The optimization loop: it converges, its steps are what they say, and it ends well when it goes wrong."""
 
+import io
 import math
 import warnings
 
 import pytest
 import torch
 
-from stylelib import Objective, gallery, load_backbone, optimize
-from stylelib.loop import OptimizationWarning
+from stylelib import Objective, gallery, load_backbone
+from stylelib.loop import Descent, OptimizationWarning, optimize
 
 # Best total loss so far after so many L-BFGS and Adam steps of `small_transfer`, measured with the committed slim.
 # Processors differ in the third digit; a wrong gradient, optimizer or weight differs in the first.
@@ -169,9 +170,65 @@ def test_lbfgs_leaves_a_place_where_the_loss_curves_downward(image):
     assert min(step.losses["total"] for step in steps) < 0.01 * steps[0].losses["total"]
 
 
+def rough(pixels):
+    """A loss with cliffs and hollows, in which L-BFGS gets lost and starts anew."""
+    total = (torch.sin(9 * pixels) + 40 * (pixels - 0.4).abs() ** 1.2).square().mean()
+    return {"total": total + 1e4 * torch.relu(pixels - 1).square().mean()}
+
+
+class Rough:
+    device = torch.device("cpu")
+    __call__ = staticmethod(rough)
+
+
+@pytest.mark.parametrize("optimizer, rate", [("lbfgs", None), ("lbfgs", 40.0), ("adam", 2.0)])
+def test_a_loop_is_taken_up_from_any_step(optimizer, rate):
+    image = torch.rand(1, 3, 6, 7, generator=torch.Generator().manual_seed(1))
+    options = {"optimizer": optimizer, "learning_rate": rate}
+    whole = Descent(image, Rough(), 40, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OptimizationWarning)
+        steps = list(whole)
+        assert rate != 40.0 or whole.explosions or whole.diverged, "this one gets lost"
+        for count in (1, 2, 7, 20, len(steps) - 2):
+            first = Descent(image, Rough(), 40, **options)
+            for _, step in zip(range(count), first, strict=False):
+                last = step.index
+            file = io.BytesIO()
+            torch.save(first.state_dict(), file)
+            file.seek(0)
+            second = Descent(torch.zeros_like(image), Rough(), 40, **options)
+            second.load_state_dict(torch.load(file, weights_only=True))
+            rest = list(second)
+            assert [s.losses for s in rest] == [s.losses for s in steps[last + 1 :]]
+            assert torch.equal(rest[-1].image, steps[-1].image) and second.diverged == whole.diverged
+
+
+def test_optimize_is_the_same_loop():
+    image = torch.rand(1, 3, 6, 7, generator=torch.Generator().manual_seed(1))
+    assert [s.losses for s in optimize(image, Rough(), 9)] == [s.losses for s in Descent(image, Rough(), 9)]
+
+
 def test_a_start_without_a_finite_loss_gives_no_step(image):
     with pytest.warns(OptimizationWarning, match="start itself has no finite loss"):
         assert list(optimize(image, Parabola(spoil_at=0), steps=5)) == []
+
+
+@pytest.mark.parametrize(
+    "losses, said",
+    [
+        ({"content": 0.0, "style": math.inf}, "The style loss is too large for its numbers"),
+        ({"content": math.nan, "style": math.nan}, "The content and style loss"),
+        ({"content": 0.0, "style": 2.0}, "The weights are too large"),
+    ],
+)
+def test_what_is_wrong_at_the_start_is_named(image, losses, said):
+    def objective(pixels):
+        return {name: pixels.sum() * 0 + loss for name, loss in {**losses, "total": math.inf}.items()}
+
+    objective.device = image.device
+    with pytest.warns(OptimizationWarning, match=said):
+        assert list(optimize(image, objective, steps=5)) == []
 
 
 def test_errors_name_what_is_wrong(image):

@@ -29,7 +29,7 @@ def test_stylize_returns_an_image_with_the_contents_aspect_ratio(content, style)
     assert result.image.shape == (1, 3, round(64 * height / width), 64)
     assert result.image.dtype == torch.float32 and result.image.is_contiguous()
     assert 0 <= result.image.min() and result.image.max() <= 1
-    assert not result.interrupted
+    assert result.status == "finished" and not result.interrupted
 
 
 def test_the_history_has_every_step_and_no_pictures(content, style):
@@ -122,9 +122,19 @@ def test_interrupting_returns_the_best_image_and_says_so(content, style):
 
     with pytest.warns(OptimizationWarning, match="Interrupted after 6 of 12 steps"):
         result = stylize(content, style, on_step=stop, **SMALL)
-    assert result.interrupted and result.evaluations == 6
+    assert result.status == "interrupted" and result.interrupted and result.evaluations == 6
     assert torch.isfinite(result.image).all()
     assert result.image.shape[-1] == 64
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_the_best_finite_picture(content, style, tmp_path):
+    kept = tmp_path / "a"
+    with pytest.warns(OptimizationWarning, match="weights are too large for float32") as caught:
+        result = stylize(content, style, backbone=BACKBONE, size=256, steps=20, checkpoint=kept, style_weight=3e38)
+    assert result.status == "diverged" and not result.interrupted
+    assert len(caught) == 1 and result.evaluations < 13, "no larger scale was tried"
+    assert result.image.shape[-1] == 256 and torch.isfinite(result.image).all()
+    assert not kept.exists(), "it would diverge again"
 
 
 def test_interrupting_at_a_small_scale_still_gives_the_size_asked_for(content, style):
