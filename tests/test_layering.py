@@ -10,7 +10,7 @@ ORDER = """
     machine files checkpoint console decoding encoding profiles images gallery color lut masks clips reel flow scenes
     backbones losses objective tiles spectrum lbfgs loop cost transfer
     bilateral photo video
-    doctor plots screen studio_recipe studio_preview studio_worker studio_folder studio_session studio_look
+    doctor plots sliders screen studio_recipe studio_preview studio_worker studio_folder studio_session studio_look
     studio
     checks sandbox submission grading batch commands cli
 """.split()
