@@ -4,6 +4,7 @@ Layers carry the names of the VGG paper: `relu3_1` is the rectified output of th
 block. Every network here is a plain chain of modules, so a feature map is a stop on the way through it.
 """
 
+import os
 import time
 import warnings
 from collections import OrderedDict
@@ -12,11 +13,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
+
+from .downloads import DownloadError, download
 
 SLIM_WIDTHS = (16, 32, 64, 128, 256)
 # Where convolutions may run in bfloat16, if that is faster: there the final loss stays within 1 % of a run in float32.
@@ -137,7 +139,8 @@ def load_backbone(
     """A frozen backbone in evaluation mode.
 
     `slim` ships with this package. `vgg19` (548 MB, Simonyan and Zisserman 2015) and `squeezenet1_0` (5 MB, Iandola
-    et al. 2016) are torchvision's, downloaded once into `torch.hub`'s cache when first asked for.
+    et al. 2016) are torchvision's, downloaded once into `torch.hub`'s cache when first asked for. That
+    folder may be shared and read-only: whoever finds the file there only reads it.
 
     Args:
         name: `"slim"`, `"vgg19"` or `"squeezenet1_0"`.
@@ -246,6 +249,11 @@ def weights_file(name: str) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / RECIPES[name].file
 
 
+def has_weights(name: str) -> bool:
+    """Are the weights of a backbone on this machine?"""
+    return os.path.exists(weights_file(name))  # unlike Path.exists, no error where a folder is closed to this user
+
+
 def _slim_network() -> nn.Sequential:
     """VGG's shape, a quarter as wide (block 5: half); replicate padding and average pooling throughout."""
     modules: list[nn.Module] = []
@@ -261,36 +269,52 @@ def _slim_network() -> nn.Sequential:
 def _torchvision_features(name: str, pretrained: bool) -> nn.Sequential:
     from torchvision import models  # takes longer to import than torch, and slim does without
 
-    build, weights = models.get_model_builder(name), models.get_model_weights(name).IMAGENET1K_V1
+    build = models.get_model_builder(name)
     if not pretrained:
         return build(weights=None).features
     with torch.device("meta"):  # shapes only: VGG-19's classifier alone would be 500 MB of random numbers
         network = build(weights=None)
-    with _explained(name):
-        if weights_file(name).parent == DATA:
-            values = torch.load(weights_file(name), weights_only=True)
+    with _damage_explained(_weights_here(name)) as file:
+        values = torch.load(file, map_location="cpu", weights_only=True)
+        if file.parent == DATA:
             network.features.load_state_dict({key: value.float() for key, value in values.items()}, assign=True)
         else:
-            values = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
             network.load_state_dict(values, assign=True)
     return network.features
 
 
+def _weights_here(name: str) -> Path:
+    """The file of the weights; downloads it if it is not here."""
+    file = weights_file(name)
+    if not has_weights(name):
+        try:
+            # A file's name ends in the first digits of its checksum.
+            download(_address(name), file, file.stem.rpartition("-")[2], progress=True)
+        except DownloadError as error:
+            raise BackboneError(
+                f"The weights of {name} ({RECIPES[name].megabytes} MB) are not on this machine and could not be "
+                f"downloaded: {error}. Or put the file at {file}, let TORCH_HOME name another folder, "
+                'or use "slim", which needs no download.'
+            ) from error
+    return file
+
+
+def _address(name: str) -> str:
+    from torchvision import models
+
+    return models.get_model_weights(name).IMAGENET1K_V1.url
+
+
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turns the two ways in which loading weights fails into one sentence that says what to do."""
-    path = weights_file(name)
+def _damage_explained(file: Path) -> Iterator[Path]:
+    """Turns the many ways in which reading weights fails into one sentence that says what to do."""
     try:
-        yield
-    except OSError as error:  # no connection, or a cache that cannot be written
+        yield file
+    except OSError as error:  # a folder, of another user, a disk that fails
+        raise BackboneError(f"The weights file {file} cannot be read: {error.strerror or error}.") from error
+    except Exception as error:  # a flipped bit turns up as almost any of them
         raise BackboneError(
-            f"The weights of {name} ({RECIPES[name].megabytes} MB) are not on this machine and could not be "
-            f"downloaded ({getattr(error, 'reason', error)}). Connect and try again, put the file at {path}, "
-            'or use "slim", which needs no download.'
-        ) from error
-    except (EOFError, UnpicklingError, RuntimeError) as error:
-        raise BackboneError(
-            f"The weights file {path} cannot be read: it is damaged, cut off or of another network. "
+            f"The weights file {file} cannot be read: it is damaged, cut off or of another network. "
             "Delete it and try again."
         ) from error
 

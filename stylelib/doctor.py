@@ -21,8 +21,8 @@ from .backbones import (
     Backbone,
     bfloat16_speedup,
     chosen_device,
+    has_weights,
     load_backbone,
-    weights_file,
 )
 from .images import resize, scaled_shape
 from .objective import Near, Objective
@@ -172,6 +172,6 @@ def _precision(device: torch.device) -> str:
 
 
 def _readiness(name: str) -> str:
-    if weights_file(name).is_file():
+    if has_weights(name):
         return "ready"
     return f"not downloaded ({RECIPES[name].megabytes} MB, fetched when first used)"

@@ -19,7 +19,7 @@ import traitlets
 from torch import Tensor
 
 from . import cost, gallery
-from .backbones import RECIPES, weights_file
+from .backbones import RECIPES, has_weights
 from .decoding import ImageError
 from .images import load_image
 from .photo import METHODS
@@ -498,7 +498,7 @@ def _words(recipe: Recipe) -> str:
 
 def _offer(name: str) -> str:
     """A backbone's name, and what it takes to have it."""
-    ready = name == "slim" or weights_file(name).is_file()
+    ready = has_weights(name)
     return name if ready else f"{name} (a download of {RECIPES[name].megabytes} MB)"
 
 

@@ -9,7 +9,7 @@ from os import PathLike
 from torch import Tensor
 
 from . import console
-from .backbones import weights_file
+from .backbones import has_weights
 from .loop import Step
 from .studio_folder import Entry, Folder
 from .studio_preview import memory, pace, preview, work
@@ -114,7 +114,7 @@ class Session:
         image = preview(recipe, on_image)
         job.check()  # a stopped transfer returns what it has
         self._tell(job, Look("preview", recipe, image))
-        if recipe.backbone not in self.rates and (recipe.backbone == "slim" or weights_file(recipe.backbone).is_file()):
+        if recipe.backbone not in self.rates and has_weights(recipe.backbone):
             self.rates[recipe.backbone] = pace(backbone(recipe.backbone, recipe.device))
         self._tell(job, Look("measured", recipe))
 
