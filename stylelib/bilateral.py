@@ -65,7 +65,7 @@ def optimize_grid(
         objective: image → losses with a `"total"`.
         steps: number of evaluations.
     """
-    grid = torch.zeros(1, 12, *CELLS, requires_grad=True)
+    grid = torch.zeros(1, 12, *CELLS, device=content.device, requires_grad=True)
     solver = LBFGS(grid)
     best, lowest = grid.detach().clone(), float("inf")
     for _ in range(steps):

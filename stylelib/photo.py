@@ -185,7 +185,8 @@ def _smooth_correction(
 def _optimized(content: Tensor, start: Tensor, style: Tensor, regions: Sequence[Region]) -> tuple[Tensor, Tensor]:
     """A grid of affine maps that brings the start nearer to the style's look: the result, and the grid."""
     styles = [Style(style, where=where, part=part) for where, part in regions] or style
-    objective = Objective(load_backbone("slim"), content, styles, variation_weight=0, style_layers=LOOK_LAYERS)
+    backbone = load_backbone("slim", content.device)
+    objective = Objective(backbone, content, styles, variation_weight=0, style_layers=LOOK_LAYERS)
     guide = _brightness(content)
     grid = bilateral.optimize_grid(content, guide, start, objective, EVALUATIONS)
     return start + bilateral.affine(content, bilateral.read(grid, guide)), grid

@@ -198,9 +198,8 @@ class Shot:
             far = self._far(content, flow)
             near.append(Near(far[0], far[1] * (1 - self.fresh), self.carry.temporal, "long-term"))
         objective = self._objective(content, near)
-        return min(
-            optimize(target.clamp(0, 1), objective, self.carry.steps), key=lambda step: step.losses["total"]
-        ).image
+        best = min(optimize(target.clamp(0, 1), objective, self.carry.steps), key=lambda step: step.losses["total"])
+        return best.image.to(content.device)  # frames are kept where they come from, whatever paints them
 
     def _far(self, content: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
         """Target and mask from the oldest frame that is kept."""
