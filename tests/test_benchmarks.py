@@ -10,6 +10,7 @@ import torch
 from torchvision import models
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+import growth
 import lessons
 import loop as benchmark
 
@@ -106,3 +107,12 @@ def test_a_lesson_is_timed_with_its_kernel(tmp_path):
     seconds, processors, memory = lessons.lesson_cost(tmp_path / "lesson.ipynb")
     assert seconds > 1 and processors > 0.1 and 0.03 < memory < 1  # a kernel that has imported nothing
     assert [path.stem[:2] for path in lessons.LESSONS][:2] == ["00", "01"]
+
+
+@pytest.mark.parametrize("way", ["whole", "tiles"])
+def test_growth_is_seen_after_every_tenth_transfer(way, monkeypatch):
+    monkeypatch.setattr(growth.cost, "fitting_way", None)  # `run` sets it; this puts it back
+    monkeypatch.setattr(growth, "WARM", 3)
+    rows = growth.run(way, 6, size=96, steps=2)
+    assert [row["transfers"] for row in rows] == [3, 6]
+    assert all(row["mib"] > 50 for row in rows) and rows[0]["tensors"] == rows[1]["tensors"]
