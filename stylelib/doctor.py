@@ -78,9 +78,10 @@ def forecast(content: Tensor, backbone: Backbone, size: int = 512, steps: int = 
     shape, device = tuple(content.shape[-2:]), backbone.mean.device
     _, last = plan(size, steps, [scaled_shape(*shape, size)])[-1]
     way = cost.fitting_way(objective_at, device, shape, size, last)
+    used = _in_use(device)  # before steps are timed: what they let go is kept for the next ones
     seconds = estimate(backbone, size, steps, shape, way.make)
     height, width = scaled_shape(*shape, size)
-    memory = _in_use(device) + max(reading, cost.CAUTION * cost.memory(objective_at, shape, size, last, way=way))
+    memory = used + max(reading, cost.CAUTION * cost.memory(objective_at, shape, size, last, way=way))
     return (
         f"{width} × {height} pixels with {backbone.name} on {device}, {steps} evaluations: "
         f"about {max(seconds, 1):.0f} s and {cost.gigabytes(memory)} of memory"
