@@ -16,7 +16,7 @@ from stylelib.checkpoint import Checkpoint, CheckpointError, CheckpointWarning, 
 from stylelib.loop import OptimizationWarning
 
 BACKBONE = load_backbone("slim")
-KILLS = int(os.environ.get("STYLELIB_KILLS", "3"))  # 20 take a minute
+KILLS = int(os.environ.get("STYLELIB_KILLS", "3"))  # more for a thorough try
 
 
 class Killed(Exception):

@@ -1,6 +1,6 @@
 """Every lesson as a learner meets it: in JupyterLab, in a real browser, run from top to bottom, every widget moved.
 
-    uv run python tools/try_lessons.py                  # about ten minutes on two cores; needs Chromium and its driver
+    uv run python tools/try_lessons.py                  # 12 minutes on two cores; needs Chromium and its driver
     uv run python tools/try_lessons.py 02 05 --look out # two of them; a picture of the page in out/ for each widget
 
 Prints a line for each lesson; the exit status is 1 if a cell failed, a widget did not answer or the browser complained.
