@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from . import batch, console, cost, decoding, doctor, encoding, gallery, lut, masks, photo, transfer
+from . import batch, console, decoding, doctor, encoding, gallery, lut, masks, photo, transfer
 from .backbones import Backbone, load_backbone
 from .checkpoint import CheckpointError
 from .console import INTERRUPTED, USER_ERROR
@@ -110,7 +110,7 @@ def _styles(options: argparse.Namespace) -> list[Style]:
         raise ValueError("--stroke must be above 0; 1 leaves the strokes as they are.")
     images = [_read(name, math.ceil(options.size * options.stroke)) for name in names]
     if options.regions:
-        pairs = masks.matching_regions(*(load_image(file) for file in options.regions))
+        pairs = masks.matching_regions(*(masks.load_regions(file) for file in options.regions))
         return [Style(*images, scale=options.stroke, where=where, part=part) for where, part in pairs]
     where = None
     if options.mask:
@@ -354,13 +354,7 @@ def _save(image: Tensor, out: Path, extras: dict) -> None:
 
 
 def _read(file: PictureFile, size: int | None) -> Tensor:
-    """A picture file or one of the gallery, no larger than `size`; refused where decoding it does not fit."""
-    needed, free = _reading(file, size), cost.free_memory(torch.device("cpu"))
-    if needed > free:
-        raise ImageError(
-            f"Reading {decoding.name_of(file)} takes about {cost.gigabytes(needed)} of memory, and "
-            f"{cost.gigabytes(free)} are free; make it smaller first."
-        )
+    """A picture file or one of the gallery, no larger than `size`."""
     return load_image(_found(file), size, enlarge=False)
 
 

@@ -6,9 +6,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 
-import psutil
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -17,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 from .images import scaled_shape
 from .lbfgs import HISTORY
 from .loop import optimize
+from .memory import free, gigabytes
 from .objective import Objective
 from .spectrum import spectrum
 from .tiles import TILE, TiledObjective
@@ -30,10 +29,6 @@ FEW_PAIRS = 5
 PLAYED = (3, 4)  # tiles a side; of a picture with more, memory is reckoned from these two
 TIMED_STEPS = 12
 CAUTION = 1.15  # convolutions need room of their own, which the bookkeeping does not see
-CONTROL_GROUPS = {  # where Linux tells a container how much memory it may use and uses: version 2, version 1
-    "memory.max": ("memory.current", "inactive_file"),
-    "memory/memory.limit_in_bytes": ("memory/memory.usage_in_bytes", "total_inactive_file"),
-}
 
 
 @dataclass(frozen=True)
@@ -146,7 +141,7 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
-    return int(min(psutil.virtual_memory().available, *_allowances()))
+    return free()
 
 
 def fitting_way(
@@ -214,21 +209,3 @@ def _seconds_per_pair(image: Tensor) -> float:
     for _ in range(10):
         second.add_(first, alpha=first.dot(second).item() * 0)
     return 2 * (time.perf_counter() - start) / 10
-
-
-def gigabytes(count: float) -> str:
-    """So many bytes in words: 1610612736 is "1.5 GiB"."""
-    return f"{count / 2**30:.1f} GiB"
-
-
-def _allowances(folder: Path = Path("/sys/fs/cgroup")) -> list[float]:
-    """What the container that this process may run in leaves it: limit − used + files that can be dropped."""
-    allowances = [float("inf")]
-    for limit, (used, droppable) in CONTROL_GROUPS.items():
-        try:
-            files = dict(line.split() for line in (folder / used).with_name("memory.stat").read_text().splitlines())
-            free = int((folder / limit).read_text()) - int((folder / used).read_text()) + int(files[droppable])
-        except (OSError, ValueError, KeyError):  # no such version, or no limit ("max")
-            continue
-        allowances.append(free)
-    return allowances

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageCms
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from . import decoding, encoding, profiles
+from . import decoding, encoding, memory, profiles
 from .decoding import ImageError, PictureFile
 from .encoding import check_writable
 
@@ -62,12 +62,19 @@ def load_image(file: PictureFile, size: int | None = None, *, enlarge: bool = Tr
         image (1, 3, H, W), float32 in [0, 1].
 
     Raises:
-        ImageError: no such file, not a picture, cut off, or more pixels than can be decoded safely.
+        ImageError: no such file, not a picture, cut off, or more pixels than can be decoded safely, or than fit into
+            the memory that is free.
     """
     if size is not None:
         check_size(size)
     name = decoding.name_of(file)
     picture = decoding.open_picture(file)
+    needed, free = decoding.memory(picture, size), memory.free()
+    if needed > free:
+        raise ImageError(
+            f"Reading {name} takes about {memory.gigabytes(needed)} of memory, and {memory.gigabytes(free)} are free; "
+            f"make it smaller first{', or load it with a size' if size is None else ''}."
+        )
     longest, shortest = max(picture.size), min(picture.size)
     pixels = _deep_rgb(picture, name, size)
     if pixels is None:

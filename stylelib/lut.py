@@ -1,5 +1,7 @@
 """Color maps as tables: a .cube file, which photo and film editors read."""
 
+import re
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -7,10 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from . import files
 from .color import ColorMap
+from .decoding import name_of
 from .files import replacing
 
 POINTS = 33  # along each axis; what most editors write
+DOMAIN = {"DOMAIN_MIN": "000", "DOMAIN_MAX": "111"}  # the range of colors that a table is for: 0 to 1 in each channel
 
 
 class LutError(ValueError):
@@ -45,33 +50,36 @@ def save(table: Tensor, file: str | PathLike, title: str = "stylelib") -> None:
 
 def load(file: str | PathLike) -> Tensor:
     """Reads a 3-D table of any size from 2 to 256 points. Raises `LutError` for anything else."""
+    name = name_of(file)
     try:
+        files.check_plain(file)
         text = Path(file).read_text(encoding="utf-8")
     except OSError as error:
-        raise LutError(f"Cannot read {file}: {error.strerror or error}.") from error
-    except UnicodeDecodeError:
-        raise LutError(f"{file} is not a .cube file, which is text; export it as .cube.") from None
-    lines = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    words = {line[0]: line[1:] for line in lines if not _is_number(line[0])}
-    if any(float(value) != wanted for key, wanted in _DOMAIN.items() for value in words.get(key, ())):
-        raise LutError(f"{file} maps another range than 0 to 1; export it for that range.")
-    numbers = [[float(value) for value in line] for line in lines if len(line) == 3 and all(map(_is_number, line))]
-    size = words.get("LUT_3D_SIZE", ["0"])[0]
-    points = int(size) if size.isdigit() else 0
-    if not (2 <= points <= 256 and len(numbers) == points**3):
-        raise LutError(f"{file} holds no complete 3-D table; export it as a 3-D .cube.")
-    table = torch.tensor(numbers).T.reshape(3, points, points, points)
+        raise LutError(f"Cannot read {name}: {error.strerror or error}.") from error
+    except ValueError:  # UnicodeDecodeError is one
+        raise LutError(f"{name} is not a .cube file, which is text; export it as .cube.") from None
+    rows, words = [], {}
+    for line in text.splitlines():
+        first, *rest = line.split() or "#"
+        if (row := _numbers([first, *rest])) is not None:
+            rows.append(row)
+        elif not first.startswith("#"):
+            words[first] = rest
+    if any(_numbers(words.get(key, wanted)) != list(map(float, wanted)) for key, wanted in DOMAIN.items()):
+        raise LutError(f"{name} maps another range than 0 to 1; export it for that range.")
+    size = " ".join(words.get("LUT_3D_SIZE", []))
+    points = int(size) if re.fullmatch("[0-9]{1,3}", size) else 0
+    if not (2 <= points <= 256 and len(rows) == points**3 and all(len(row) == 3 for row in rows)):
+        raise LutError(f"{name} holds no complete 3-D table; export it as a 3-D .cube.")
+    table = torch.tensor(rows).T.reshape(3, points, points, points)
     if not bool(torch.isfinite(table).all()):
-        raise LutError(f"{file} holds values that are no numbers; export it again.")
+        raise LutError(f"{name} holds values that are no numbers; export it again.")
     return table
 
 
-_DOMAIN = {"DOMAIN_MIN": 0.0, "DOMAIN_MAX": 1.0}
-
-
-def _is_number(text: str) -> bool:
+def _numbers(words: Sequence[str]) -> list[float] | None:
+    """The words as numbers, if all are."""
     try:
-        float(text)
+        return [float(word) for word in words]
     except ValueError:
-        return False
-    return True
+        return None

@@ -60,7 +60,7 @@ def load_mask(file: PictureFile) -> Tensor:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImageWarning)  # a white shape on nothing is one color once it lies on white
-        size = HUGE_AT if math.prod(open_picture(file).size) > HUGE else None
+        size = _manageable(file)
         mask = load_image(_rewound(file), size).mean(1, keepdim=True)
     if (alpha := load_alpha(_rewound(file), size)) is not None:
         mask = (mask - (1 - alpha)).clamp(0, 1)  # color × alpha + (1 - alpha) was read
@@ -69,6 +69,20 @@ def load_mask(file: PictureFile) -> Tensor:
             f"The mask {name_of(file)} is black all over, so it covers nothing; paint white where it should count."
         )
     return mask
+
+
+def load_regions(file: PictureFile) -> Tensor:
+    """Reads a picture of regions for `regions`: an image (1, 3, H, W). A huge one is read smaller.
+
+    Raises:
+        ImageError: as `load_image`.
+    """
+    return load_image(_rewound(file), _manageable(file))
+
+
+def _manageable(file: PictureFile) -> int | None:
+    """The size at which a picture is read that would take gigabytes at its own; None for any other."""
+    return HUGE_AT if math.prod(open_picture(_rewound(file)).size) > HUGE else None
 
 
 def _rewound(file: PictureFile) -> PictureFile:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from . import cost, gallery
 from .backbones import RECIPES, has_weights
+from .camera import Camera
 from .decoding import ImageError
 from .images import load_image
 from .photo import METHODS
@@ -56,12 +57,13 @@ class Shelf(widgets.VBox):
         title: what they are for.
         names: of the gallery's pictures.
         folder: where pictures that are brought are kept.
+        camera: whether one can be taken, too.
     """
 
     value = traitlets.Unicode(help="name of the chosen picture")
     error = traitlets.Unicode(help="why a picture that was brought is none")
 
-    def __init__(self, title: str, names: Sequence[str], folder: Folder):
+    def __init__(self, title: str, names: Sequence[str], folder: Folder, camera: bool = False):
         self.folder = folder
         self.buttons: dict[str, widgets.Button] = {}
         self.thumbs = widgets.HTML()
@@ -71,7 +73,8 @@ class Shelf(widgets.VBox):
             description=f"Your own {title.lower()}",
             tooltip=f"Bring your own {title.lower()}",
         )
-        super().__init__([_title(title), self.row, self.thumbs, self.upload])
+        self.camera = [Camera(lambda file: self.bring("photograph.jpg", file))] if camera else []
+        super().__init__([_title(title), self.row, self.thumbs, _row(self.upload, *self.camera)])
         for name in names:
             self.put(name)
         self.upload.observe(self._brought, names="value")
@@ -92,19 +95,23 @@ class Shelf(widgets.VBox):
         """Shows pictures that have come since, a painting that was downloaded."""
         self.thumbs.value = _rules(self.buttons)
 
+    def bring(self, name: str, data: bytes) -> None:
+        """Puts a picture file first and chooses it; if it is none, `error` says why."""
+        try:
+            kept = str(self.folder.keep(name, data))
+        except ImageError as error:
+            self.error = ""
+            self.error = said(error)
+            return
+        self.put(kept, first=True)
+        self.value = kept
+
     def _brought(self, change) -> None:
         if not change["new"]:
             return
         brought = change["new"][0]
         self.upload.value = ()  # the bytes are not needed twice, and the same file may come again
-        try:
-            name = str(self.folder.keep(brought["name"], bytes(brought["content"])))
-        except ImageError as error:
-            self.error = ""
-            self.error = said(error)
-            return
-        self.put(name, first=True)
-        self.value = name
+        self.bring(brought["name"], bytes(brought["content"]))
 
     def _mark(self, _) -> None:
         for name, button in self.buttons.items():
@@ -161,7 +168,7 @@ class Studio(widgets.VBox):
         folder = self.session.folder
         brought = [str(file) for file in folder.brought()]
         photographs, styles = gallery.photographs(), gallery.styles()
-        self.content = Shelf("Content", [*brought, *photographs], folder)
+        self.content = Shelf("Content", [*brought, *photographs], folder, camera=True)
         self.style = Shelf("Style", [*brought, *styles, *gallery.paintings(), *photographs], folder)
         self.method = _choices(METHOD, "What to take from the style")
         self.style_weight = widgets.FloatLogSlider(

@@ -8,12 +8,11 @@ from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 
-import torch
 from PIL import Image
 from PIL.ExifTags import Base
 from torch import Tensor
 
-from . import cost, decoding, encoding
+from . import encoding
 from .decoding import ImageError
 from .images import load_image, to_picture
 from .studio_recipe import Recipe
@@ -76,11 +75,6 @@ class Folder:
         """
         file = io.BytesIO(data)
         file.name = name
-        picture = decoding.open_picture(file)
-        needed, free = decoding.memory(picture, 1024), cost.free_memory(torch.device("cpu"))
-        if needed > free:
-            raise ImageError(f"{name} takes {cost.gigabytes(needed)} of memory, more than is free; make it smaller.")
-        file.seek(0)
         load_image(file, 64)  # all of it: a file may be cut off
         brought = self.path / "sources"
         self._make(brought)

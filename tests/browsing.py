@@ -79,6 +79,8 @@ def driver(profile):
         options.add_argument(argument)
     for argument in ("--disable-background-networking", "--disable-component-update", "--disable-sync"):
         options.add_argument(argument)  # no calls home at every start
+    for argument in ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"):
+        options.add_argument(argument)  # a camera that sees a test picture, and somebody who allows it
     options.add_argument(f"--user-data-dir={profile}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))

@@ -19,7 +19,7 @@ from PIL import Image
 from skimage import data
 
 import stylelib
-from stylelib import cli, commands, load_image, save_image, stylize
+from stylelib import cli, commands, load_image, memory, save_image, stylize
 from stylelib.backbones import RECIPES, weights_file
 from stylelib.objective import STYLE_WEIGHT
 
@@ -727,6 +727,6 @@ def test_pillows_warnings_are_not_shown(run, monkeypatch):
 
 
 def test_a_picture_too_large_to_decode_is_refused(run, monkeypatch):
-    monkeypatch.setattr(commands.cost, "free_memory", lambda device: 10_000)
+    monkeypatch.setattr(memory, "free", lambda: 10_000)
     message = complaint(run("stylize", "content.png", "style.jpg", "-o", "out.png", *QUICK))
     assert re.match(r"Reading content\.png takes about .* make it smaller first\.$", message)

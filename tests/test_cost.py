@@ -6,7 +6,7 @@ import psutil
 import pytest
 import torch
 
-from stylelib import Objective, cost, doctor, gallery, load_backbone, stylize, synthesize_texture
+from stylelib import Objective, cost, doctor, gallery, load_backbone, memory, stylize, synthesize_texture
 from stylelib.images import resize
 
 GIB = 2**30
@@ -79,21 +79,21 @@ def test_what_a_container_allows(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
 
-    assert min(cost._allowances(tmp_path)) == float("inf"), "no container"
+    assert min(memory.allowances(tmp_path)) == float("inf"), "no container"
     write("memory.max", "max\n")
     write("memory.current", "4000\n")
     write("memory.stat", "anon 2500\ninactive_file 1500\n")
-    assert min(cost._allowances(tmp_path)) == float("inf"), "no limit"
+    assert min(memory.allowances(tmp_path)) == float("inf"), "no limit"
     write("memory.max", "10000\n")
-    assert min(cost._allowances(tmp_path)) == 10000 - 4000 + 1500
+    assert min(memory.allowances(tmp_path)) == 10000 - 4000 + 1500
     write("memory/memory.limit_in_bytes", "9000\n")
     write("memory/memory.usage_in_bytes", "4000\n")
     write("memory/memory.stat", "cache 7\ntotal_inactive_file 100\n")
-    assert min(cost._allowances(tmp_path)) == 9000 - 4000 + 100
+    assert min(memory.allowances(tmp_path)) == 9000 - 4000 + 100
 
 
 def test_free_memory_is_the_machines(monkeypatch):
-    monkeypatch.setattr(cost, "_allowances", lambda: [float("inf")])
+    monkeypatch.setattr(memory, "allowances", lambda: [float("inf")])
     assert cost.free_memory(torch.device("cpu")) == pytest.approx(psutil.virtual_memory().available, rel=0.2)
 
 

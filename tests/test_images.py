@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageCms, ImageFile, PngImagePlugin
 from skimage import data
 
-from stylelib import ImageError, load_image, save_image
+from stylelib import ImageError, load_image, memory, save_image
 from stylelib.encoding import check_writable
 from stylelib.images import as_image, load_alpha, resize
 
@@ -680,3 +680,11 @@ def test_checking_whether_a_file_can_be_written_leaves_its_content(tmp_path):
     (tmp_path / "old.png").write_bytes(b"content")
     check_writable(tmp_path / "old.png")
     assert (tmp_path / "old.png").read_bytes() == b"content"
+
+
+def test_a_picture_that_does_not_fit_into_the_memory_is_refused_and_a_smaller_one_of_it_read(tmp_path, monkeypatch):
+    Image.new("RGB", (400, 300), "teal").save(tmp_path / "a.jpg")
+    monkeypatch.setattr(memory, "free", lambda: 400_000)
+    with pytest.raises(ImageError, match=r"Reading .*a\.jpg takes about .* are free; .* or load it with a size\.$"):
+        load_image(tmp_path / "a.jpg")
+    assert load_image(tmp_path / "a.jpg", 40).shape == (1, 3, 30, 40), "a JPEG is decoded at a fraction of its size"

@@ -7,11 +7,11 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "stylelib"
 ORDER = """
-    machine files checkpoint console decoding encoding profiles images downloads gallery color lut masks clips reel flow
-    scenes backbones losses objective tiles spectrum lbfgs loop cost transfer
+    machine memory files checkpoint console decoding encoding profiles images downloads gallery color lut masks clips
+    reel flow scenes backbones losses objective tiles spectrum lbfgs loop cost transfer
     bilateral photo video
-    doctor plots sliders screen studio_recipe studio_preview studio_worker studio_folder studio_session studio_look
-    studio
+    doctor plots sliders screen
+    camera studio_recipe studio_preview studio_worker studio_folder studio_session studio_look studio
     checks sandbox submission grading batch commands cli
 """.split()
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")

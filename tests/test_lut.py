@@ -70,10 +70,18 @@ def test_comments_blank_lines_and_domains_of_other_programs_are_read(tmp_path):
         ("LUT_3D_SIZE two\n0 0 0\n", "no complete 3-D table"),
         ("LUT_3D_SIZE 2\nDOMAIN_MAX 4 4 4\n" + "0 0 0\n" * 8, "another range"),
         ("LUT_3D_SIZE 2\n" + "nan 0 0\n" * 8, "no numbers"),
+        ("LUT_3D_SIZE 2\n" + "1e39 0 0\n" * 8, "no numbers"),
+        ("LUT_3D_SIZE 2\nDOMAIN_MIN 0 \x12 0\n" + "0 0 0\n" * 8, "another range"),  # found by fuzzing
+        ("LUT_3D_SIZE 2\nDOMAIN_MIN\n" + "0 0 0\n" * 8, "another range"),
+        ("LUT_3D_SIZE\n" + "0 0 0\n" * 8, "no complete 3-D table"),
+        ("LUT_3D_SIZE 2 2\n" + "0 0 0\n" * 8, "no complete 3-D table"),
+        ("LUT_3D_SIZE ²\n" + "0 0 0\n" * 8, "no complete 3-D table"),
+        (f"LUT_3D_SIZE {'2' * 5000}\n" + "0 0 0\n" * 8, "no complete 3-D table"),
+        ("LUT_3D_SIZE 2\n" + "0 0 0\n" * 7 + "0 0\n", "no complete 3-D table"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused_in_one_sentence(tmp_path, text, message):
-    (tmp_path / "bad.cube").write_text(text)
+    (tmp_path / "bad.cube").write_text(text, encoding="utf-8")
     with pytest.raises(lut.LutError, match=message):
         lut.load(tmp_path / "bad.cube")
 

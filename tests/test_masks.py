@@ -178,3 +178,15 @@ def test_a_mask_that_covers_all_stays_so():
 def test_neighbors_with_soft_edges_add_up_to_one():
     left = masks.soften(left_half(), 6)
     torch.testing.assert_close(masks.union([left, 1 - left]), torch.ones(1, 1, 64, 96))
+
+
+def test_a_huge_picture_of_regions_is_read_smaller_and_keeps_its_colors(tmp_path, monkeypatch):
+    picture = Image.new("RGB", (90, 60), "red")
+    picture.paste("blue", (0, 0, 31, 60))
+    picture.save(tmp_path / "regions.png")
+    assert masks.load_regions(tmp_path / "regions.png").shape == (1, 3, 60, 90)
+    monkeypatch.setattr(masks, "HUGE", 5000)
+    monkeypatch.setattr(masks, "HUGE_AT", 30)
+    found = masks.regions(masks.load_regions(tmp_path / "regions.png"))
+    assert list(found) == ["#0000ff", "#ff0000"] and found["#0000ff"].shape == (1, 1, 20, 30)
+    assert abs(found["#0000ff"].mean().item() - 31 / 90) < 0.03

@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+import browsing
 import pytest
+from browsing import chromium  # noqa: F401 (the fixture `browser`)
 
 TOOLS = Path(__file__).parent.parent / "tools"
 
@@ -19,10 +21,16 @@ def tool():
 
 
 @pytest.fixture(scope="module")
-def site(tool, tmp_path_factory):
+def site_folder(tool, tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     tool.write(folder)
-    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(site_folder):
+    files = (path for path in site_folder.rglob("*") if path.is_file())
+    return {path.relative_to(site_folder).as_posix(): path.read_text() for path in files}
 
 
 def pages(site):
@@ -75,3 +83,17 @@ def test_paragraphs_of_the_site_stay_whole_where_they_are_folded(tool):
     text = "One\ntwo.\n\n<details><summary>Answer</summary>\n\nA.\n\nB.\n</details>\n\nThree."
     assert tool.blocks(text) == ["One\ntwo.", text.split("\n\n", 1)[1].removesuffix("\n\nThree."), "Three."]
     assert "<math" in tool.markdown("so $a +\nb$ is") and "\n" not in tool.markdown("$a +\nb$").strip()
+
+
+@browsing.needs_browser
+def test_every_slide_fits_the_screen_its_answers_unfolded_too(site_folder, browser):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 1280, "height": 720, "deviceScaleFactor": 1, "mobile": False}
+    )
+    tall = "return [...document.querySelectorAll('section')].filter((page) => page.offsetHeight > innerHeight + 1)"
+    decks = sorted((site_folder / "slides").glob("*.html"))
+    assert len(decks) == 11
+    for deck in decks:
+        browser.get(deck.as_uri())
+        browser.execute_script("document.querySelectorAll('details').forEach((answer) => (answer.open = true))")
+        browsing.wait(browser, lambda page: page.execute_script(tall) == [], 10)

@@ -4,6 +4,7 @@ import io
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from stylelib import sliders
@@ -50,3 +51,78 @@ def test_every_channel_of_every_layer_can_be_reached(channels):
     channels.layer.value = "shallow"
     assert channels.channel.value == 1, "the last one there is"
     assert repr(channels) == "A browser of channels: run this cell to see it."
+
+
+def test_positions_shuffled_alike_leave_the_gram_matrix_and_shuffled_apart_do_not():
+    features = torch.rand(1, 5, 8, 8, generator=torch.Generator().manual_seed(1)).relu()
+    features[:, 1] = features[:, 0]  # two channels that respond together
+    shuffle = sliders.Shuffle(features, width=40)
+
+    def change():
+        return float(shuffle.text.value.split(" by ")[1].split()[0])
+
+    still = shuffle.picture.value
+    assert change() == 0
+    shuffle.share.value = 100
+    assert change() == 0 and shuffle.picture.value != still, "the picture moves, the matrix does not"
+    shuffle.order.value = shuffle.APART
+    whole = change()
+    assert whole > 0.001
+    shuffle.share.value = 50
+    assert 0 < change() < whole
+    assert torch.equal(shuffle._shuffled().flatten(2).sort()[0], features.flatten(2).sort()[0]), "nothing is lost"
+    assert repr(shuffle) == "Positions to shuffle: run this cell to see them."
+
+
+@pytest.fixture
+def blind():
+    dark, light = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
+    return sliders.Blind("Which one is dark?", [(dark, light)] * 5, width=40)
+
+
+def dark_side(blind):
+    picture = shown(blind)
+    return blind.left if picture.getpixel((8, 8)) == (0, 0, 0) else blind.right
+
+
+def test_a_blind_choice_is_counted_and_the_side_told_afterwards(blind):
+    for count in range(5):
+        assert "found" not in blind.text.value
+        side = dark_side(blind)
+        side.click()
+        assert blind.text.value.startswith(f"Pair {count + 1}: yes, it was {side.description}.")
+    assert "You found 5 of 5." in blind.text.value and "in 3 of 100 tries" in blind.text.value, "1 of 32"
+    assert blind.left.disabled and blind.right.disabled and blind.again.layout.display is None
+
+
+def test_wrong_answers_are_told_and_another_round_has_other_sides(blind):
+    first = list(blind.sides)
+    for _ in range(5):
+        (blind.right if dark_side(blind) is blind.left else blind.left).click()
+    assert "You found 0 of 5." in blind.text.value and "in 100 of 100 tries" in blind.text.value
+    rounds = {tuple(first)}
+    for _ in range(4):
+        blind.again.click()
+        assert blind.answers == [] and blind.text.value == "" and not blind.left.disabled
+        assert blind.again.layout.display == "none"
+        rounds.add(tuple(blind.sides))
+        for _ in range(5):
+            blind.left.click()
+    assert len(rounds) > 1
+    assert repr(blind) == "A comparison with hidden names: run this cell to try it."
+    assert "&lt;b&gt;" in sliders.Blind("<b>", [(torch.zeros(1, 3, 2, 2),) * 2]).question.value
+
+
+def test_a_figure_is_drawn_for_each_position_and_not_before():
+    drawn = []
+
+    def draw(value):
+        drawn.append(value)
+        return Figure(figsize=(1 + value, 1))
+
+    widget = sliders.Drawn(draw, range(0, 4), "width", first=2)
+    assert drawn == [2] and widget.slider.value == 2
+    before = shown(widget).size
+    widget.slider.value = 3
+    assert drawn == [2, 3] and shown(widget).width > before[0] and shown(widget).height == before[1]
+    assert sliders.Drawn(draw, [1, 2], "width").slider.value == 1

@@ -94,6 +94,17 @@ def test_stop_keeps_the_best_picture(opened):
     assert f"step.index + 1 == {opened.entry.recipe.stopped}" in opened.entry.recipe.code()
 
 
+def test_a_photograph_that_is_taken_is_chosen(opened):
+    (camera,) = opened.content.camera
+    assert opened.style.camera == []
+    camera._handle_custom_msg({"taken": True}, [memoryview(gallery.path("mosaic").read_bytes())])
+    assert opened.content.value.endswith(".jpg") and "photograph" in opened.content.value and not opened.error.value
+    waited(opened)
+    assert "photograph in the style of flow strokes" in opened.status.value
+    camera._handle_custom_msg({"taken": True}, [memoryview(b"")])
+    assert "photograph.jpg is empty" in opened.error.value and "photograph" in opened.content.value
+
+
 def test_a_picture_that_is_brought_is_chosen_and_a_bad_file_gets_its_sentence(opened):
     bring(opened.content, "letter.jpg", b"%PDF-1.7")
     assert "letter.jpg is a PDF document" in opened.error.value and 'role="alert"' in opened.error.value

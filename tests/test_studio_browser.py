@@ -49,6 +49,30 @@ def bring(browser, file, row=0):
     browser.execute_script("return window.chosen").send_keys(str(file))
 
 
+# Chromium's test camera is always allowed; this one is not, once.
+FORBID_CAMERA = """
+const media = navigator.mediaDevices, allowed = media.getUserMedia;
+media.getUserMedia = () => {
+  media.getUserMedia = allowed;
+  return Promise.reject(new DOMException("no", "NotAllowedError"));
+};
+"""
+
+
+def photograph_oneself(browser):
+    """Takes a photograph with the camera, at the second try, after it was forbidden."""
+    browser.execute_script(FORBID_CAMERA)
+    press(browser, "Use the camera")
+    wait(browser, says("not allowed to use the camera", ".stylelib-error"))
+    press(browser, "Use the camera")
+    video = "document.querySelector('.stylelib-camera video')"
+    wait(browser, lambda page: page.execute_script(f"return {video}.videoWidth > 0 && !{video}.paused"))
+    assert not says("camera", ".stylelib-error")(browser)
+    press(browser, "Take the photograph")
+    wait(browser, says("✓ photograph", ".stylelib-shelf button"))
+    assert browser.execute_script(f"return {video}.srcObject === null"), "the camera is off"
+
+
 def says(word, selector=".stylelib-badge"):
     """A wait until the studio says that."""
     return lambda page: any(word in each.text for each in page.find_elements(By.CSS_SELECTOR, selector))
@@ -106,6 +130,7 @@ def test_the_lesson_is_played_in_jupyterlab(tmp_path, browser):
         wait(browser, kernel_is("idle"), SECONDS)
         bring(browser, tmp_path / "letter.jpg")
         wait(browser, says("letter.jpg is a PDF document", ".stylelib-error"))
+        photograph_oneself(browser)
         bring(browser, photograph)
         wait(browser, says("✓ My cup", ".stylelib-shelf button"))
         handles = browser.find_elements(By.CSS_SELECTOR, ".stylelib .noUi-handle")
