@@ -25,9 +25,11 @@ c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = str(HERE / "students" / "{username}")
 c.Spawner.cmd = [str(Path(sys.executable).with_name("jupyterhub-singleuser"))]
 c.Spawner.default_url = "/lab"
-c.Spawner.start_timeout = 180  # seconds; when forty log in at once, the last ones wait
-c.Spawner.http_timeout = 180
-c.JupyterHub.concurrent_spawn_limit = 10
+# A class logs in within a minute, and its servers start one beside the other: on two slow cores twenty take 90 seconds.
+# With the hub's own limits, ten of them would start and the others be told to come back later.
+c.JupyterHub.concurrent_spawn_limit = 0  # none
+c.Spawner.start_timeout = 600  # seconds
+c.Spawner.http_timeout = 600
 # With as many threads as there are cores in each of forty kernels, they would wait for each other.
 c.Spawner.environment = {"OMP_NUM_THREADS": os.environ.get("COURSE_THREADS", "1")}
 # A kernel keeps its gigabyte until it ends. Half an hour after the last cell it does, if its page is closed.

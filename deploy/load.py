@@ -21,6 +21,8 @@ import psutil
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 
+PATIENT = {"connect_timeout": 0, "request_timeout": 0}  # without end: the student's own limit ends it
+
 
 class Student:
     """A browser's part of the conversation with hub, server and kernel."""
@@ -30,8 +32,7 @@ class Student:
 
     async def fetch(self, path: str, follow: bool = True, **options):
         headers = {"Cookie": self.cookie(), "X-XSRFToken": self.cookies.get("_xsrf", "")}
-        patience = {"follow_redirects": False, "request_timeout": 0}  # the student's own limit ends it
-        request = HTTPRequest(self.hub + path, headers=headers, **patience, **options)
+        request = HTTPRequest(self.hub + path, headers=headers, follow_redirects=False, **PATIENT, **options)
         answer = await AsyncHTTPClient().fetch(request, raise_error=False)
         for cookie in answer.headers.get_list("Set-Cookie"):
             name, value = cookie.split(";")[0].split("=", 1)
@@ -49,7 +50,8 @@ class Student:
         form = f"username={self.name}&password={password}&_xsrf={self.cookies['_xsrf']}"
         answer = await self.fetch("/hub/login", follow=False, method="POST", body=form)
         assert answer.code == 302, f"{self.name} cannot log in: {answer.code}"
-        await self.fetch("/hub/spawn")
+        while (answer := await self.fetch("/hub/spawn")).code == 429:  # "too many users", and when to come back
+            await asyncio.sleep(float(answer.headers.get("Retry-After", 5)))
         while b'"kernels"' not in (await self.fetch(f"/user/{self.name}/api/status")).body:
             await asyncio.sleep(1)
             await self.fetch(f"/user/{self.name}/lab")  # once the server is there, this lets the student in
@@ -59,7 +61,7 @@ class Student:
         answer = await self.fetch(api, method="POST", body=json.dumps({"name": "python3"}))
         kernel = json.loads(answer.body)["id"]
         address = f"ws{self.hub.removeprefix('http')}{api}/{kernel}/channels"
-        socket = await websocket_connect(HTTPRequest(address, headers={"Cookie": self.cookie()}))
+        socket = await websocket_connect(HTTPRequest(address, headers={"Cookie": self.cookie()}, **PATIENT))
         for cell in cells:
             await self.run_cell(socket, cell)
         await self.fetch(f"{api}/{kernel}", method="DELETE")
