@@ -230,7 +230,10 @@ def _seconds(text: str) -> tuple[float, float | None]:
     """ "2:10", "2:" or ":10" as the seconds where a range begins and ends; argparse calls it."""
     try:
         start, stop = text.split(":")
-        return float(start or 0), float(stop) if stop else None
+        seconds = float(start or 0), float(stop) if stop else None
+        if not all(math.isfinite(each or 0) for each in seconds):
+            raise ValueError("no number")
+        return seconds
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be two numbers of seconds, as in 2:10, not {text!r}") from None
 

@@ -3,6 +3,7 @@
 A *mask* is a float32 tensor (1, 1, H, W) in [0, 1]: 1 inside the region, 0 outside, and between the two at a soft edge.
 """
 
+import io
 import math
 import warnings
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, max_pool2d, pad
 
 from .color import luminance
-from .decoding import PictureFile, name_of, open_picture
+from .decoding import PictureFile, decode, name_of, open_picture
 from .images import ImageWarning, load_alpha, load_image
 
 BORDER = 0.25  # of the receptive field must lie inside: its middle does most of the seeing
@@ -72,12 +73,20 @@ def load_mask(file: PictureFile) -> Tensor:
 
 
 def load_regions(file: PictureFile) -> Tensor:
-    """Reads a picture of regions for `regions`: an image (1, 3, H, W). A huge one is read smaller.
+    """Reads a picture of regions for `regions`: an image (1, 3, H, W). Of a huge one every so many pixels are read.
 
     Raises:
         ImageError: as `load_image`.
     """
-    return load_image(_rewound(file), _manageable(file))
+    if (size := _manageable(file)) is None:
+        return load_image(_rewound(file))
+    picture = open_picture(_rewound(file))
+    decode(picture, name_of(file))
+    shape = [max(1, side * size // max(picture.size)) for side in picture.size]
+    # The nearest: a mean of two regions would have the color of neither, and may have that of a third.
+    few, smaller = picture.resize(shape, Image.Resampling.NEAREST), io.BytesIO()
+    few.convert("RGBA" if few.has_transparency_data else "RGB").save(smaller, "PNG")
+    return load_image(_rewound(smaller))
 
 
 def _manageable(file: PictureFile) -> int | None:

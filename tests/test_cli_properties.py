@@ -4,63 +4,57 @@ import argparse
 import contextlib
 import io
 import os
+import random
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from stylelib import cli, gallery, save_image
 
-# Right values come first and several times: one that is wrong is enough for a refusal.
-NUMBERS = ["1", "2", "32", "0.5", "1", "0", "-1", "1e300", "nan", "inf", "x", ""]
-PICTURES = ["content.png", "style.jpg", "alpha.png", "waves", "clear.png"]
-FALSE_PICTURES = ["cut.jpg", "text.jpg", "folder.png", "missing.png", "thin.png", "", "-", "no\nline.png"]
-MASKS = ["mask.png", "mask.png", "content.png", "black.png", "text.jpg", "missing.png"]
-OUTS = (
-    "out.png out.jpg out.tif out.webp OUT.PNG out.gif OUT.GIF out.txt out none/out.png folder.png content.png".split()
-)
+# Option or place → what is right, and what is wrong, always or with some of the others.
+PICTURES = ["content.png", "style.jpg", "alpha.png", "waves"]
+FALSE_PICTURES = ["cut.jpg", "text.jpg", "folder.png", "missing.png", "thin.png", "clear.png", "-", "no\nline.png", ""]
+WEIGHTS = ["1", "2", "32", "0.5"], ["0", "-1", "1e300", "nan", "inf", "x", ""]
 VALUES = {
-    "size": ["40", "48", "64", "40", "0", "15", "-3", "1000000", "nan", "40.5", "x", ""],
-    "steps": ["2", "3", "4", "2", "1", "0", "-1", "x"],
-    "backbone": ["slim", "slim", "slim", "resnet50", ""],
-    "device": ["cpu", "auto", "cpu", "cuda:9", "tpu", ""],
-    "seed": ["0", "7", "-1", "9223372036854775808", "x"],
-    "bits": ["8", "16", "7", "x"],
-    "dpi": ["300", "72.5", "0", "nan", "x"],
-    "style_weight": NUMBERS,
-    "stroke": ["1", "2", "0.5", "0", "1e-9", "1e7", "nan", "x"],
-    "start": ["content", "noise", "zero"],
-    "color": ["style", "content", "matched", "mine"],
-    "also": [["waves"], ["style.jpg"], ["waves", "style.jpg"], ["missing.png"]],
-    "blend": [["1", "3"], ["1", "0"], ["1"], ["0", "0"], ["nan", "1"]],
-    "mask": MASKS,
-    "regions": [["mask.png"] * 2, ["mask.png", "black.png"], ["content.png", "mask.png"], ["missing.png", "mask.png"]],
-    "method": ["smooth", "linear", "covariance", "reinhard", "full", "magic"],
-    "strength": ["1", "0.5", "0", "2", "nan"],
-    "lut": ["map.cube", "text.jpg", "missing.cube"],
-    "save_lut": ["saved.cube", "none/saved.cube", "saved.txt", ""],
-    "range": ["0:1", "0:", ":0.04", "1:0", "9:10", "x", "nan:1"],
-    "fps": ["25", "5", "0", "nan", "x"],
-    "keep_alpha": [[]],
-    "resume": [[]],
+    "content": (PICTURES, FALSE_PICTURES),
+    "style": (PICTURES, FALSE_PICTURES),
+    "clip": (["clip", "moving.gif"], ["content.png", "empty", "text.jpg", "missing.mp4", ""]),
+    "out": (["out.png", "OUT.PNG", "out.gif"], ["out.jpg", "out.txt", "out", "no/out.png", "folder.png"]),
+    "size": (["64", "72", "80"], ["0", "15", "-3", "1000000", "nan", "40.5", "x", ""]),
+    "steps": (["2", "3", "4"], ["1", "0", "-1", "x"]),
+    "backbone": (["slim"], ["resnet50", ""]),
+    "device": (["cpu", "auto"], ["cuda:9", "tpu", ""]),
+    "seed": (["0", "7"], ["-1", "9223372036854775808", "x"]),
+    "bits": (["8", "16"], ["7", "x"]),
+    "dpi": (["300", "72.5"], ["0", "nan", "x"]),
+    "style_weight": WEIGHTS,
+    "stroke": (["1", "2", "0.5"], ["0", "1e-9", "1e7", "nan", "x"]),
+    "start": (["content", "noise"], ["zero"]),
+    "color": (["style", "content", "matched"], ["mine"]),
+    "also": ([["waves"], ["style.jpg"], ["waves", "style.jpg"]], [["missing.png"], ["cut.jpg"]]),
+    "blend": ([["1", "3"]], [["1", "0"], ["1"], ["0", "0"], ["nan", "1"]]),
+    "mask": (["mask.png"], ["black.png", "text.jpg", "missing.png"]),
+    "regions": ([["mask.png", "mask.png"]], [["mask.png", "black.png"], ["waves", "mask.png"], ["no.png", "mask.png"]]),
+    "method": (["smooth", "linear", "covariance", "reinhard", "full"], ["magic"]),
+    "strength": (["1", "0.5", "0"], ["2", "nan"]),
+    "lut": (["map.cube"], ["text.jpg", "missing.cube"]),
+    "save_lut": (["saved.cube"], ["none/saved.cube", "saved.txt", ""]),
+    "range": (["0:1", "0:", ":0.04"], ["1:0", "9:10", "x", "nan:1", "-1:1", "0:inf"]),
+    "fps": (["25", "5"], ["0", "nan", "x"]),
+    "keep_alpha": ([[]], [[]]),
+    "resume": ([[]], [[]]),
 }  # fmt: skip
-PLACES = {
-    "content": PICTURES + FALSE_PICTURES,
-    "style": PICTURES + FALSE_PICTURES,
-    "clip": ["clip", "moving.gif", "content.png", "empty", "text.jpg", "missing.mp4", ""],
-}
 QUICK = {
-    "stylize": ["--size", "40", "--steps", "2"],
-    "texture": ["--size", "40", "--steps", "2"],
-    "photo": ["--size", "40"],
-    "video": ["--size", "40", "--steps", "2"],
-    "doctor": ["--size", "40", "--steps", "2"],
+    "stylize": ["--size", "64", "--steps", "2"],
+    "texture": ["--size", "64", "--steps", "2"],
+    "photo": ["--size", "64"],
+    "video": ["--size", "64", "--steps", "2"],
+    "doctor": ["--size", "64", "--steps", "2"],
 }
 ELSEWHERE = {"scheduler", "help"}  # tried in test_batch, test_cli
-tries = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+TRIES = {"doctor": 10}  # it takes a second or two; the others 60
 
 
 def actions(command):
@@ -70,17 +64,18 @@ def actions(command):
     return [each for each in commands.choices[command]._actions if each.dest not in ELSEWHERE]
 
 
-def typed(command, draw):
-    """What somebody types: each place filled, and a few of the options."""
-    words, options = [command], list(QUICK[command])
-    for action in actions(command):
+def typed(command, chance):
+    """What somebody types: each place filled, a few of the options, and every other time a slip in one of them."""
+    words, options, known = [command], list(QUICK[command]), actions(command)
+    slip = chance.choice([*known, *[None] * len(known)])
+    for action in known:
+        right, wrong = VALUES[action.dest]
+        value = chance.choice(wrong if action is slip else right)
         if action.dest == "out":
-            options += ["-o", draw(st.sampled_from([*OUTS, ""]))]
+            options += ["-o", value]
         elif not action.option_strings:
-            values = PLACES[action.dest]
-            words.append(draw(st.sampled_from([*values[:2], *values])))
-        elif draw(st.integers(0, 3)) == 0:
-            value = draw(st.sampled_from(VALUES[action.dest]))
+            words.append(value)
+        elif action is slip or chance.random() < 0.12:
             options += [action.option_strings[-1], *([value] if isinstance(value, str) else value)]
     return words + options
 
@@ -89,10 +84,10 @@ def typed(command, draw):
 def folder(tmp_path_factory):
     """A current folder with pictures, and files that are none."""
     folder = tmp_path_factory.mktemp("typed")
-    content = gallery.load("chelsea", 48)
+    content = gallery.load("chelsea", 72)
     with contextlib.chdir(folder):
         save_image(content, "content.png")
-        save_image(gallery.load("waves", 48), "style.jpg")
+        save_image(gallery.load("waves", 72), "style.jpg")
         save_image(content, "alpha.png", alpha=torch.ones(1, 1, *content.shape[-2:]).tril())
         Image.new("RGBA", (48, 40)).save("clear.png")
         Image.new("RGB", (2000, 3), "red").save("thin.png")
@@ -108,7 +103,9 @@ def folder(tmp_path_factory):
             save_image(content.roll(number, -1), f"clip/{number}.png")
         first, second = (Image.open(f"clip/{number}.png") for number in (1, 2))
         first.save("moving.gif", save_all=True, append_images=[second])
-        assert cli.main("photo content.png style.jpg -o x.png --size 40 --save-lut map.cube".split()) == 0
+        assert (
+            cli.main("photo content.png style.jpg -o x.png --size 64 --method linear --save-lut map.cube".split()) == 0
+        )
         Path("x.png").unlink()
         yield folder
 
@@ -128,30 +125,23 @@ def run(words):
 
 
 @pytest.mark.parametrize("command", QUICK)
-def test_whatever_is_typed(command, folder):
+def test_whatever_is_typed(command, folder, monkeypatch):
+    monkeypatch.chdir(folder)
     ended = []
-
-    @tries
-    @given(st.data())
-    def attempt(data):
-        words = typed(command, data.draw)
+    for number in range(TRIES.get(command, 60)):
+        words = typed(command, random.Random(f"{command} {number}"))
         before = files()
-        with contextlib.chdir(folder):
-            status, _, errors = run(words)
+        status, _, errors = run(words)
         lines = errors.splitlines()
         assert all(line.startswith("stylelib: ") and line.isprintable() for line in lines), (words, errors)
         after = files()
         changed = {name for name in before | after if before.get(name) != after.get(name)}
-        if status == 0:
-            assert len(lines) <= 2, "a remark or two"
-        else:
-            assert status == 2 and len(lines) == 1 and not changed, (words, status, errors, changed)
+        assert status in (0, 2) and len(lines) <= 2 + (status == 2), "a remark or two, and what was wrong"
+        assert status == 0 or (lines and not changed), (words, changed)
         assert not [name for name in changed if os.path.basename(name).startswith(".")], "nothing half-written"
         for name in changed:
             file = Path(name)
             file.write_bytes(before[name]) if name in before else file.unlink()
         ended.append(status)
 
-    with contextlib.chdir(folder):
-        attempt()
     assert ended.count(0) >= 3 and ended.count(2) >= 3, "both are tried"

@@ -12,6 +12,7 @@ from PIL import Image
 
 from stylelib import ImageError, clips, load_image, masks, save_image
 from stylelib.clips import ClipError, open_clip
+from stylelib.studio_folder import Folder, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -152,3 +153,8 @@ def test_frames_that_would_take_gigabytes_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(clips, "LARGEST", 2000)
     with pytest.raises(ClipError, match=r"a\.gif has frames of 60 × 40 pixels, too many"):
         open_clip(tmp_path / "a.gif")
+
+
+def test_a_picture_of_the_studio_whose_header_is_absurd_has_no_settings(tool, tmp_path):
+    (tmp_path / "0001_a_b.png").write_bytes(tool.png(60_000, 60_000, 8, 2, b""))  # found by fuzzing
+    assert settings(tmp_path / "0001_a_b.png") is None and Folder(tmp_path).entries() == []
