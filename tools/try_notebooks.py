@@ -33,6 +33,7 @@ import nbformat
 from jupyter_client import KernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from tqdm import tqdm
 
 import stylelib  # noqa: F401 (sets what kernels inherit; see stylelib/machine.py)
 
@@ -153,10 +154,10 @@ def main() -> int:
         failure = WAYS[way](path, random.Random(f"{options.seed} {way} {name} {number}"))
         if failure:
             failed[way] += 1
-            print(f"{way}, {name}, time {number + 1}: {failure}", flush=True)
+            tqdm.write(f"{way}, {name}, time {number + 1}: {failure}")
 
     with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(attempt, tasks))
+        list(tqdm(pool.map(attempt, tasks), total=len(tasks), unit="run"))
     print(f"seed {options.seed}, {options.jobs} at once, {(time.monotonic() - began) / 60:.0f} min\n")
     print("| way | runs | failed |\n|---|---|---|")
     for way in ways:
