@@ -401,6 +401,6 @@ def test_nbval_runs_lessons_and_solutions_and_not_the_readers_own(tiny, tmp_path
         (folder / place / "my_stylelib.py").write_text(f"{name} = print")
     shutil.copy(ROOT / "conftest.py", tmp_path)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    run = [sys.executable, "-m", "pytest", "-v", "notebooks"]
+    run = [sys.executable, "-m", "pytest", "-n", "0", "-v", "notebooks"]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
     assert "2 passed" in done.stdout, done.stdout
