@@ -89,6 +89,7 @@ def open_picture(file: PictureFile) -> Image.Image:
     try:
         with quiet():
             picture = Image.open(io.BytesIO(pixels))
+            _ = picture.has_transparency_data  # fails where a palette is missing; later nobody would expect it
     except Image.DecompressionBombError:
         limit = 2 * Image.MAX_IMAGE_PIXELS // 10**6
         raise ImageError(

@@ -1,9 +1,11 @@
 """A small part of what `tools/try_damaged_files.py` tries, and by name what it has found."""
 
 import contextlib
+import io
 import os
 import random
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 
 from stylelib import ImageError, clips, load_image, masks, save_image
 from stylelib.clips import ClipError, open_clip
+from stylelib.images import load_alpha
 from stylelib.studio_folder import Folder, settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -153,6 +156,13 @@ def test_frames_that_would_take_gigabytes_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(clips, "LARGEST", 2000)
     with pytest.raises(ClipError, match=r"a\.gif has frames of 60 × 40 pixels, too many"):
         open_clip(tmp_path / "a.gif")
+
+
+@pytest.mark.parametrize("read", [load_image, load_alpha, masks.load_mask])
+def test_a_picture_without_its_palette_is_damaged(tool, read):
+    file = io.BytesIO(tool.png(8, 8, 8, 3, zlib.compress(bytes(8 * 9))))  # found by fuzzing
+    with pytest.raises(ImageError, match="damaged"):
+        read(file)
 
 
 def test_a_picture_of_the_studio_whose_header_is_absurd_has_no_settings(tool, tmp_path):
