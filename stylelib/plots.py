@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from .images import resize, to_picture
+from .look import Panel
 from .loop import Step
 
 CURVES = {"content": "--", "style": "-.", "total": "-"}  # line styles, so that no curve is known by its hue alone
@@ -237,7 +238,7 @@ def _picture_file(figure: Figure) -> tuple[str, bytes, int]:
     return f"image/{options['format']}", file.getvalue(), round(100 * figure.get_figwidth())
 
 
-class LivePreview(widgets.VBox):
+class LivePreview(Panel):
     """A progress bar and the picture as it is now. Display it, then hand it to `stylize` as `on_step`.
 
     Args:
@@ -250,7 +251,7 @@ class LivePreview(widgets.VBox):
         self._bar = widgets.IntProgress(0, 0, 1, description="Steps", layout={"width": f"{width}px"})
         self._text = widgets.Label("not started")
         self._picture = widgets.Image(format="jpeg", width=width)
-        super().__init__([widgets.HBox([self._bar, self._text]), self._picture])
+        super().__init__(widgets.HBox([self._bar, self._text]), self._picture, width=width)
 
     def __call__(self, step: Step) -> None:
         done = step.index + 1

@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from .images import to_picture
+from .look import Panel
 from .losses import gram_matrix
 from .plots import as_jpeg
 
 
-class Flip(widgets.VBox):
+class Flip(Panel):
     """Pictures in one place, one at a time: as the slider moves, the eye sees what changes.
 
     Args:
@@ -39,13 +40,13 @@ class Flip(widgets.VBox):
         self.slider = widgets.SelectionSlider(options=list(pages), value=first, description=description)
         self.picture = widgets.Image(value=self._pages[first], format="jpeg", width=width)
         self.slider.observe(lambda change: setattr(self.picture, "value", self._pages[change["new"]]), names="value")
-        super().__init__([self.slider, self.picture])
+        super().__init__(self.slider, self.picture, width=width)
 
     def __repr__(self) -> str:
         return "A slider: run this cell to move it."
 
 
-class Drawn(widgets.VBox):
+class Drawn(Panel):
     """A figure that is drawn anew for each position of a slider.
 
     Args:
@@ -70,13 +71,13 @@ class Drawn(widgets.VBox):
         )
         self.picture = widgets.Image(value=as_jpeg(draw(first)), format="jpeg", width=width)
         self.slider.observe(lambda change: setattr(self.picture, "value", as_jpeg(draw(change["new"]))), names="value")
-        super().__init__([self.slider, self.picture])
+        super().__init__(self.slider, self.picture, width=width)
 
     def __repr__(self) -> str:
         return "A slider: run this cell to move it."
 
 
-class Channels(widgets.VBox):
+class Channels(Panel):
     """Any channel of some feature maps, in false colors: its smallest value is dark, its largest yellow.
 
     Args:
@@ -93,7 +94,7 @@ class Channels(widgets.VBox):
         for control in (self.layer, self.channel):
             control.observe(lambda change: self._draw(), names="value")
         self._draw()
-        super().__init__([self.layer, self.channel, self.text, self.picture])
+        super().__init__(self.layer, self.channel, self.text, self.picture, width=width)
 
     def __repr__(self) -> str:
         return "A browser of channels: run this cell to see it."
@@ -107,7 +108,7 @@ class Channels(widgets.VBox):
         self.text.value = f"{height} × {width} positions, values from {values.min():.1f} to {values.max():.1f}"
 
 
-class Shuffle(widgets.VBox):
+class Shuffle(Panel):
     """The positions of a layer in random order, as many of them as the slider says, and its Gram matrix beside them.
 
     In the same order in all channels the Gram matrix stays; where each channel has an order of its own, what was seen
@@ -130,7 +131,7 @@ class Shuffle(widgets.VBox):
         for control in (self.share, self.order):
             control.observe(lambda change: self._draw(), names="value")
         self._draw()
-        super().__init__([self.share, self.order, self.text, self.picture])
+        super().__init__(self.share, self.order, self.text, self.picture, width=width)
 
     def __repr__(self) -> str:
         return "Positions to shuffle: run this cell to see them."
@@ -158,7 +159,7 @@ class Shuffle(widgets.VBox):
         self.text.value = f"The Gram matrix has changed by {change:.4f} of itself (‖G − A‖² / ‖A‖²)."
 
 
-class Blind(widgets.VBox):
+class Blind(Panel):
     """Pairs of pictures in random order, their names hidden: judged before they are known, counted, then shown.
 
     Args:
@@ -178,7 +179,8 @@ class Blind(widgets.VBox):
         self.right.on_click(lambda _: self._choose(1))
         self.again.on_click(lambda _: self._begin())
         self._begin()
-        super().__init__([self.question, self.picture, widgets.HBox([self.left, self.right, self.again]), self.text])
+        buttons = widgets.Box([self.left, self.right, self.again], _dom_classes=["stylelib-row"])
+        super().__init__(self.question, self.picture, buttons, self.text, width=width)
 
     def __repr__(self) -> str:
         return "A comparison with hidden names: run this cell to try it."

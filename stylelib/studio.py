@@ -23,6 +23,7 @@ from .backbones import RECIPES, has_weights
 from .camera import Camera
 from .decoding import ImageError
 from .images import load_image
+from .look import style_sheet
 from .photo import METHODS
 from .studio_folder import ENDINGS, Entry, Folder, short
 from .studio_look import (
@@ -34,7 +35,6 @@ from .studio_look import (
     jpeg,
     loss_curve,
     progress,
-    style_sheet,
     thumbnail,
 )
 from .studio_preview import SHOWN

@@ -1,12 +1,10 @@
-"""What the studio puts on the screen: pictures compared, as files for the browser; a loss curve; the style sheet."""
+"""What the studio puts on the screen: pictures compared, as files for the browser; a loss curve."""
 
 import base64
 import html
 import io
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 
 import torch
 from PIL import ImageOps
@@ -15,7 +13,6 @@ from torch.nn.functional import interpolate
 
 from .images import resize, resize_to, to_picture
 
-CSS = Path(__file__).parent / "data" / "studio.css"
 WIDE = 768  # long side of what is sent to the screen
 THUMBNAIL = 144  # pixels, two for each of the screen's
 VIEWS = {"Picture": "picture", "Before | after": "split", "Side by side": "beside"}
@@ -126,9 +123,3 @@ def loss_curve(history: Sequence[Mapping[str, float]], steps: int) -> str:
 def progress(done: int, steps: int, text: str) -> str:
     """A bar and what it says."""
     return f'<progress max="{steps}" value="{done}" aria-label="progress"></progress> <span>{html.escape(text)}</span>'
-
-
-@lru_cache(maxsize=1)
-def style_sheet() -> str:
-    """The look of the studio, to be put into a page."""
-    return f"<style>{CSS.read_text(encoding='utf-8')}</style>"

@@ -10,7 +10,7 @@ ORDER = """
     machine memory files checkpoint console decoding encoding profiles images downloads gallery color lut masks clips
     reel flow scenes backbones losses objective tiles spectrum lbfgs loop cost transfer
     bilateral photo video
-    doctor plots sliders screen
+    doctor look plots sliders screen
     camera studio_recipe studio_preview studio_worker studio_folder studio_session studio_look studio
     checks sandbox submission grading batch commands cli
 """.split()

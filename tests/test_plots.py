@@ -368,7 +368,7 @@ def preview(monkeypatch):
 
 def parts(preview):
     """(bar, text, picture)"""
-    (row, picture) = preview.children
+    (_, row, picture) = preview.children
     return (*row.children, picture)
 
 

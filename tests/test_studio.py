@@ -12,9 +12,10 @@ from PIL import Image
 
 from stylelib import gallery, studio, studio_preview
 from stylelib.images import load_image
+from stylelib.look import style_sheet
 from stylelib.studio import Studio
 from stylelib.studio_folder import settings
-from stylelib.studio_look import compare, jpeg, loss_curve, style_sheet
+from stylelib.studio_look import compare, jpeg, loss_curve
 from stylelib.studio_recipe import Recipe
 
 
