@@ -144,4 +144,4 @@ def test_whatever_is_typed(command, folder, monkeypatch):
             file.write_bytes(before[name]) if name in before else file.unlink()
         ended.append(status)
 
-    assert ended.count(0) >= 3 and ended.count(2) >= 3, "both are tried"
+    assert ended.count(0) >= 2 and ended.count(2) >= 2, "both are tried"
