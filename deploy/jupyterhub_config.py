@@ -26,7 +26,7 @@ c.SimpleLocalProcessSpawner.home_dir_template = str(HERE / "students" / "{userna
 c.Spawner.cmd = [str(Path(sys.executable).with_name("jupyterhub-singleuser"))]
 c.Spawner.default_url = "/lab"
 # A class logs in within a minute, and its servers start one beside the other: on two slow cores twenty take 90 seconds.
-# With the hub's own limits, ten of them would start and the others be told to come back later.
+# Under a limit of ten, as here once, ten would start and the others read on an error page to come back later.
 c.JupyterHub.concurrent_spawn_limit = 0  # none
 c.Spawner.start_timeout = 600  # seconds
 c.Spawner.http_timeout = 600

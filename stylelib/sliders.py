@@ -153,8 +153,7 @@ class Shuffle(Panel):
         # Square roots, because a few large fields would leave all others dark.
         scale = self._gram.max().clamp_min(1e-12)
         parts = [_false_colors(features[0, self._channel]), _false_colors((gram[0] / scale).clamp(0, 1).sqrt(), 0, 1)]
-        parts = [interpolate(part, (side, side), mode="nearest") for part in parts]
-        self.picture.value = _file(torch.cat(parts, dim=-1), "png")
+        self.picture.value = _file(_beside(*(interpolate(part, (side, side), mode="nearest") for part in parts)), "png")
         change = ((gram - self._gram).square().sum() / self._gram.square().sum().clamp_min(1e-12)).item()
         self.text.value = f"The Gram matrix has changed by {change:.4f} of itself (‖G − A‖² / ‖A‖²)."
 
@@ -214,9 +213,12 @@ class Blind(Panel):
             return
         answer, other = self._pairs[self.order[place]]
         pair = [other, answer] if self.sides[place] else [answer, other]
-        left, right = (_enlarged(image.cpu(), self._width // 2) for image in pair)
-        gap = torch.ones(1, 3, left.shape[-2], 12)
-        self.picture.value = _file(torch.cat([left, gap, right], dim=-1), "jpeg")
+        self.picture.value = _file(_beside(*(_enlarged(image.cpu(), self._width // 2) for image in pair)), "jpeg")
+
+
+def _beside(left: Tensor, right: Tensor) -> Tensor:
+    """Two images of one size with white between them."""
+    return torch.cat([left, torch.ones(1, 3, left.shape[-2], 12), right], dim=-1)
 
 
 def _false_colors(values: Tensor, low: float | None = None, high: float | None = None) -> Tensor:

@@ -1,6 +1,6 @@
 """Every lesson, blank and solved, run as a lab runs them: often, in any order, several at once, and from bad places.
 
-    uv run python tools/try_notebooks.py                     # all ways once, two at a time: an hour on two slow cores
+    uv run python tools/try_notebooks.py                     # all ways once; 52 min, three at a time, on two busy cores
     uv run python tools/try_notebooks.py repeat --times 10 --jobs 4
     uv run python tools/try_notebooks.py interrupted 04 05   # only these lessons
 

@@ -1,6 +1,6 @@
 """The suite on the oldest and on the newest versions that pyproject.toml allows, each in a fresh environment.
 
-    uv run python tools/try_versions.py                             # both, the whole suite: an hour on two slow cores
+    uv run python tools/try_versions.py                             # both, the whole suite
     uv run python tools/try_versions.py oldest --python 3.11 -- tests/test_loop.py notebooks/00_start_here.ipynb
 
 What follows `--` goes to pytest. Downloads what it needs (torch alone is gigabytes, where it comes with CUDA). The exit
