@@ -1,11 +1,11 @@
-"""Does memory grow from transfer to transfer, as in a lab's long day with one kernel?
+"""Does memory grow from transfer to transfer, as in a lab's long day with one kernel? From frame to frame of a film?
 
-    uv run python benchmarks/growth.py              # 100 transfers in one piece, then 30 in tiles, in one process each
+    uv run python benchmarks/growth.py              # 100 transfers in one piece, 30 in tiles, 1000 frames
     uv run python benchmarks/growth.py --json       # and the figures as one last line
     uv run python benchmarks/growth.py --quick      # a few, to see that everything runs
 
-Prints the resident memory of the process after every tenth transfer. The first ten fill caches of torch and of the
-allocator; after that it may not grow by more than 5 %, or the exit status is 1.
+Prints the resident memory of the process after every tenth transfer, every fiftieth frame. The first ten or fifty fill
+caches of torch and of the allocator; after that it may not grow by more than 5 %, or the exit status is 1.
 """
 
 import argparse
@@ -13,17 +13,24 @@ import gc
 import json
 import subprocess
 import sys
+import tempfile
+from fractions import Fraction
+from functools import partial
 from itertools import cycle, islice
+from pathlib import Path
 
 import psutil
 import torch
 
 import stylelib
-from stylelib import cost, gallery
+from stylelib import cost, gallery, scenes
+from stylelib.clips import Frame, open_clip, save_clip
 
 ALLOWED = 0.05
-WARM = 10  # transfers before growth is counted
+WARM, WARM_FILM = 10, 50  # transfers, frames before growth is counted
 WAYS = {"whole": cost.Way(), "tiles": cost.Way(tile=64)}
+FULL = (("whole", 100), ("tiles", 30), ("film", 1000))
+QUICK = (("whole", 20), ("tiles", 20), ("film", 100))
 COLORS = ("style", "content", "matched")
 
 
@@ -46,7 +53,21 @@ def run(way: str, count: int, size: int, steps: int) -> list[dict[str, float]]:
     for index, (content, style, color) in enumerate(islice(pairs, count), start=1):
         stylelib.stylize(gallery.load(content, size), gallery.load(style, size), size=size, steps=steps, color=color)
         if index % WARM == 0:
-            rows.append({"transfers": index, "mib": resident(), "tensors": tensors()})
+            rows.append({"count": index, "mib": resident(), "tensors": tensors()})
+    return rows
+
+
+def run_film(count: int, size: int, steps: int) -> list[dict[str, float]]:
+    """The frames of a film, from a file to a file; a row after each fiftieth."""
+    rows, scene = [], scenes.pan(size=size, step=0.03)
+    with tempfile.TemporaryDirectory() as folder:
+        clip, film = Path(folder, "clip.mp4"), Path(folder, "film.mp4")
+        filmed = (Frame(scene.frame(index), Fraction(index, 25)) for index in range(count))
+        save_clip(filmed, clip, open_clip([scene.frame(0)]))
+        style = gallery.load("flow_strokes", size)
+        for index, _ in enumerate(stylelib.stylize_video(clip, style, film, size=size, steps=steps), start=1):
+            if index % WARM_FILM == 0:
+                rows.append({"count": index, "mib": resident(), "tensors": tensors()})
     return rows
 
 
@@ -61,20 +82,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--json", action="store_true", help="all figures as the last line")
-    parser.add_argument("--quick", action="store_true", help="few transfers; they say nothing about growth")
+    parser.add_argument("--quick", action="store_true", help="few of each; they say nothing about growth")
     parser.add_argument("--one", nargs=4, metavar=("WAY", "COUNT", "SIZE", "STEPS"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.one:
         way, *numbers = options.one
-        print(json.dumps(run(way, *map(int, numbers))))
+        print(json.dumps((run_film if way == "film" else partial(run, way))(*map(int, numbers))))
         return 0
     figures = {}
-    for way, count in (("whole", 20), ("tiles", 20)) if options.quick else (("whole", 100), ("tiles", 30)):
+    for way, count in QUICK if options.quick else FULL:
         rows = measure(way, count, options.size, options.steps)
         for row in rows:
-            print(f"{way:6} {row['transfers']:4} transfers  {row['mib']:7.1f} MiB  {row['tensors']:5} tensors")
+            print(f"{way:6} {row['count']:4} {row['mib']:7.1f} MiB  {row['tensors']:5} tensors")
         figures[way] = rows[-1]["mib"] / rows[0]["mib"] - 1
-        print(f"{way:6} grew by {figures[way]:.1%} after the first {WARM}")
+        print(f"{way:6} grew by {figures[way]:.1%} after the first {rows[0]['count']}")
     if options.json:
         print(json.dumps(figures))
     return 0 if options.quick else int(max(figures.values()) > ALLOWED)

@@ -27,7 +27,6 @@ from stylelib import gallery, scenes, video
 from stylelib.flow import warp
 from stylelib.scenes import Scene
 
-NOISE = {"still": {"noise": 0.02}}  # of a sensor: five steps of 255
 LAGS = (1, 5, 10)
 BARS = {
     "warp1": 0.12,
@@ -120,7 +119,7 @@ def main(arguments: list[str] | None = None) -> None:
         frames = options.frames * (2 if clip == "still" else 1)
         for name in options.styles:
             style = gallery.load(name, size=options.size)
-            scene = getattr(scenes, clip)(size=options.size, **NOISE.get(clip, {}))
+            scene = getattr(scenes, clip)(size=options.size)
             figures = Painted(scene, style, frames, options.size, options.steps, backbone).figures()
             failures = missed(clip, figures)
             table["clips"][f"{clip} {name}"] = figures | {"missed": failures}

@@ -94,7 +94,7 @@ def forecast_film(clip: "Clip", backbone: Backbone, size: int = 384, steps: int 
     Raises:
         ValueError: what `stylize_video` would refuse.
     """
-    from .flow import optical_flow  # here: a picture needs neither these nor scikit-image
+    from .flow import optical_flow, sharpen  # here: a picture needs neither these nor scikit-image
     from .video import Carry
 
     content = torch.rand(1, 3, *clip.shape, generator=torch.Generator().manual_seed(0))
@@ -102,10 +102,10 @@ def forecast_film(clip: "Clip", backbone: Backbone, size: int = 384, steps: int 
     memory = re.search("[^ ]+ [^ ]+ of memory", one_picture)[0]
     first = estimate(backbone, size, steps, clip.shape)
     objective = Objective(backbone, content, content.flip(-1), also=[Near(content), Near(content, name="long-term")])
-    optical_flow(content, content)  # the first call imports scikit-image
+    sharpen(content, content, optical_flow(content, content))  # the first call imports scikit-image
     began = time.perf_counter()
-    optical_flow(content, content)
-    each = cost.seconds(objective, content, Carry().steps) + 2 * (time.perf_counter() - began)
+    sharpen(content, content, optical_flow(content, content))  # as for each frame, to the last one and far back
+    each = cost.seconds(objective, content, Carry().steps) + time.perf_counter() - began
     height, width = clip.shape
     count = clip.count or 1
     total = max(1, first + each * (count - 1))

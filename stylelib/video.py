@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .backbones import Backbone, load_backbone
 from .clips import Clip, ClipError, Frame, check_clip_writable, open_clip, save_clip
-from .flow import agreement, chain, fill, is_cut, optical_flow, warp
+from .flow import agreement, chain, fill, is_cut, optical_flow, sharpen, warp
 from .loop import optimize
 from .objective import STYLE_WEIGHT, Near, Objective, SeenStyle, Style
 from .reel import Reel
@@ -38,12 +38,15 @@ class Carry:
         lag: frames; a second temporal loss that far back keeps small errors from adding up to drift. 0 is without.
         fresh: of the style weight, once more over what has newly come into sight. Without it, such places stay
             photographic: the style loss of the whole picture is satisfied already.
+        content: of the content weight, in each frame but a shot's first; more than there, because the temporal losses
+            and the fresh places draw away from it.
     """
 
     steps: int = 10
-    temporal: float = 300.0
+    temporal: float = 200.0
     lag: int = 5
     fresh: float = 0.5
+    content: float = 1.35
 
 
 def stylize_video(
@@ -205,8 +208,7 @@ class Shot:
         """Target and mask from the oldest frame that is kept."""
         for past in reversed(list(self.past)[1:]):
             flow = chain(flow, past.flow)
-        missed = optical_flow(content, warp(self.past[0].content, flow))
-        return carried(content, self.past[0], chain(missed, flow))
+        return carried(content, self.past[0], sharpen(content, self.past[0].content, flow))
 
     def _objective(self, content: Tensor, near: list[Near]) -> Objective:
         if self._seen is None:
@@ -218,8 +220,11 @@ class Shot:
             styles.append(
                 SeenStyle(self._seen.grams, self._seen.layers, self.carry.fresh, where=self.fresh.clamp(0, 1))
             )
-        weight = self.weights.get("style_weight", STYLE_WEIGHT) * (1 + amount)
-        return Objective(self.backbone, content, styles, also=near, **(self.weights | {"style_weight": weight}))
+        weights = {
+            "content_weight": self.weights.get("content_weight", 1.0) * self.carry.content,
+            "style_weight": self.weights.get("style_weight", STYLE_WEIGHT) * (1 + amount),
+        }
+        return Objective(self.backbone, content, styles, also=near, **(self.weights | weights))
 
 
 def carried(content: Tensor, past: Past, flow: Tensor) -> tuple[Tensor, Tensor]:

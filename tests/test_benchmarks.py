@@ -114,5 +114,12 @@ def test_growth_is_seen_after_every_tenth_transfer(way, monkeypatch):
     monkeypatch.setattr(growth.cost, "fitting_way", None)  # `run` sets it; this puts it back
     monkeypatch.setattr(growth, "WARM", 3)
     rows = growth.run(way, 6, size=96, steps=2)
-    assert [row["transfers"] for row in rows] == [3, 6]
+    assert [row["count"] for row in rows] == [3, 6]
     assert all(row["mib"] > 50 for row in rows) and rows[0]["tensors"] == rows[1]["tensors"]
+
+
+def test_growth_of_a_film_is_seen_after_every_fiftieth_frame(monkeypatch):
+    monkeypatch.setattr(growth, "WARM_FILM", 8)
+    rows = growth.run_film(16, size=96, steps=2)
+    assert [row["count"] for row in rows] == [8, 16]
+    assert rows[0]["tensors"] == rows[1]["tensors"]

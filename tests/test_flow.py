@@ -28,6 +28,36 @@ def test_flow_is_found_to_a_fraction_of_a_pixel(name):
     assert flow.end_point_error(found, scene.flow(3), scene.visible(3)) < 0.4
 
 
+def test_flow_in_a_smooth_sky_is_not_too_short():
+    zoom = scenes.zoom(size=384)
+    found = flow.optical_flow(zoom.frame(14), zoom.frame(13))
+    assert flow.end_point_error(found, zoom.flow(14), zoom.visible(14)) < 0.12
+
+
+def test_sharpening_finds_what_a_flow_misses(pan):
+    image, before, true, seen = pan.frame(3), pan.frame(2), pan.flow(3), pan.visible(3)
+    short = 0.8 * true
+    sharp = flow.sharpen(image, before, short)
+    assert flow.end_point_error(sharp, true, seen) < flow.end_point_error(short, true, seen) / 3
+
+
+def test_sharpening_finds_next_to_nothing_in_noise():
+    noisy = scenes.still(size=SIZE, noise=0.02)
+    nothing = torch.zeros(1, 2, *noisy.shape)
+    assert flow.sharpen(noisy.frame(1), noisy.frame(0), nothing).norm(dim=1).mean() < 0.02
+
+
+def test_a_camera_that_stands_still_does_not_creep_in_noise():
+    noisy = scenes.still(size=SIZE, noise=0.02)
+    assert flow.optical_flow(noisy.frame(1), noisy.frame(0)).norm(dim=1).mean() < 0.02
+
+
+def test_what_moves_before_a_camera_that_stands_still_is_found(passing):
+    found = flow.optical_flow(passing.frame(3), passing.frame(2))
+    moves = (passing.flow(3).norm(dim=1, keepdim=True) > 0).float() * passing.visible(3)
+    assert flow.end_point_error(found, passing.flow(3), moves) < 0.8  # of 3.1; its edge counts
+
+
 def test_warping_by_whole_pixels_moves_them_and_repeats_the_border():
     image = torch.rand(1, 3, 5, 7, generator=torch.Generator().manual_seed(0))
     by = torch.zeros(1, 2, 5, 7)

@@ -1,12 +1,15 @@
 """nbgrader itself, on the course that `build_notebooks.py --nbgrader` writes: what does each kind of student earn?
 
-    uv run --group build python tools/try_nbgrader.py       # about four minutes on two cores
+    uv run --group build python tools/try_nbgrader.py                    # about four minutes on two cores
+    uv run --group build python tools/try_nbgrader.py --feedback FOLDER  # and keeps what each student reads
 
 One lesson, its exercises and checks alone, without its figures. The exit status is 1 if somebody earns another score.
 """
 
+import argparse
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -115,11 +118,16 @@ def scores(course: Path) -> dict[str, float]:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--feedback", type=Path, metavar="FOLDER", help="a new folder for the pages that students get")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         course = Path(folder, "course")
         release.nbgrader_course(course, STUB)
         earned = scores(course)
         feedback = {path.parts[-3]: path.read_text() for path in course.glob("feedback/*/*/*.html")}
+        if options.feedback:
+            shutil.copytree(course / "feedback", options.feedback)
     print("| student | points of 6 | expected | feedback |\n|---|---|---|---|")
     for student, (_, expected) in STUDENTS.items():
         size = f"{len(feedback[student]) / 1000:.0f} kB" if student in feedback else "none"
