@@ -42,11 +42,11 @@ class Carry:
             and the fresh places draw away from it.
     """
 
-    steps: int = 10
-    temporal: float = 200.0
+    steps: int = 9
+    temporal: float = 100.0
     lag: int = 5
     fresh: float = 0.5
-    content: float = 1.35
+    content: float = 1.3
 
 
 def stylize_video(
@@ -78,7 +78,7 @@ def stylize_video(
         out: the film to write: .mp4, .mov, .webm, .gif, or a folder of PNGs; None writes none.
         backbone: None takes slim on the CPU.
         size: long side of the frames in pixels.
-        steps: evaluations for the first frame of each shot, as in `stylize`; the others take 10 each.
+        steps: evaluations for the first frame of each shot, as in `stylize`; the others take 9 each.
         start, stop, rate: which of the clip's frames, as in `open_clip`.
         resume: go on with the frames that an earlier run has finished.
         **weights: of the `Objective`: style_weight, content_weight, …
