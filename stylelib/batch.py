@@ -10,11 +10,10 @@ from typing import TypeVar
 
 from PIL import Image
 
-from . import console, gallery
+from . import cluster, console, gallery
 from .encoding import WRITABLE, format_of
 from .images import ImageError
 
-PATIENCE = 10  # seconds, for a scheduler to answer
 FALLBACK = ".png"  # for the results of names from the gallery, and of formats that can only be read
 
 
@@ -103,15 +102,9 @@ def on_cluster(work: Iterable[Job], paint: Paint, address: str) -> Iterator[tupl
     Raises:
         ValueError: the cluster cannot be reached, or `distributed` is not installed.
     """
-    try:
-        from distributed import Client, as_completed
-    except ImportError as error:
-        raise ValueError("A cluster needs Dask; install it with: uv pip install distributed") from error
-    try:
-        client = Client(address, timeout=PATIENCE)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"No Dask scheduler answers at {address} ({str(error).splitlines()[0]}).") from error
-    with client:
+    with cluster.connect(address) as client:
+        from distributed import as_completed
+
         jobs, running = {}, as_completed()
 
         def submit(job: Job) -> None:
@@ -120,7 +113,7 @@ def on_cluster(work: Iterable[Job], paint: Paint, address: str) -> Iterator[tupl
             running.add(future)
 
         waiting = iter(work)
-        for job in islice(waiting, 2 * max(1, len(client.ncores()))):  # one to do and one to go on with, for each
+        for job in islice(waiting, cluster.at_once(client)):
             submit(job)
         for future in running:
             error = future.exception()

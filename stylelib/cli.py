@@ -124,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="frames a second: of a folder (default 25); of a film, at most so many are kept",
     )
+    command.add_argument(
+        "--scheduler", metavar="ADDRESS", help="paint the shots on this Dask cluster, whose machines see the same files"
+    )
     _add_resume(command)
     _add_style_weight(command)
     _add_run_options(command, size=384)

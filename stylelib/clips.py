@@ -126,7 +126,7 @@ def open_clip(
         return _Pictures("The sequence", list(source), size, span, _exact(rate or RATE))
     path = Path(source)
     if os.path.isdir(path):  # which, unlike Path's, never raises
-        return _Pictures(name_of(path), picture_files(path), size, span, _exact(rate or RATE))
+        return _Pictures(name_of(path), picture_files(path.absolute()), size, span, _exact(rate or RATE))
     return _Film(path, size, span, None if rate is None else _exact(rate))
 
 
@@ -235,7 +235,8 @@ class _Film(Clip):
             has_sound = bool(container.streams.audio)
             self.tick = stream.time_base
         self.name, self.rate = name_of(path), min(own, most or own)
-        self._file, self._span, self._most = path, span, most
+        # Absolute: the machines of a cluster may open it from other folders.
+        self._file, self._span, self._most = path.absolute(), span, most
         self.shape = self._shape(size)
         seconds = min(whole, span.stop or whole) - span.start
         entire = all_frames and self.rate == own and span == _Span(Fraction(0), None)

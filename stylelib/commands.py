@@ -214,6 +214,7 @@ def _video(options: argparse.Namespace) -> int:
         size=options.size,
         steps=options.steps,
         resume=options.resume,
+        scheduler=options.scheduler,
         style_weight=options.style_weight,
     )
     done, interrupted = 0, False

@@ -11,12 +11,14 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from . import cluster
 from .backbones import Backbone, load_backbone
 from .clips import Clip, ClipError, Frame, check_clip_writable, open_clip, save_clip
 from .flow import agreement, chain, fill, is_cut, optical_flow, sharpen, warp
@@ -61,6 +63,7 @@ def stylize_video(
     stop: float | None = None,
     rate: float | None = None,
     resume: bool = False,
+    scheduler: str | None = None,
     **weights,
 ) -> Iterator[Frame]:
     """Paints a film in a style, frame by frame, without flicker. Nothing happens until its frames are asked for:
@@ -81,6 +84,8 @@ def stylize_video(
         steps: evaluations for the first frame of each shot, as in `stylize`; the others take 9 each.
         start, stop, rate: which of the clip's frames, as in `open_clip`.
         resume: go on with the frames that an earlier run has finished.
+        scheduler: address of a Dask cluster, whose machines paint one shot each; they must see the clip under the same
+            name. On machines of one kind the film is the same, bit for bit.
         **weights: of the `Objective`: style_weight, content_weight, …
 
     Yields:
@@ -88,7 +93,7 @@ def stylize_video(
 
     Raises:
         ClipError: a clip that cannot be read, a film that cannot be written, finished frames of another run.
-        ValueError: what `stylize` refuses.
+        ValueError: what `stylize` refuses; a cluster that cannot be reached.
     """
     opened = open_clip(clip, size, start=start, stop=stop, rate=rate)
     backbone = backbone or load_backbone("slim")
@@ -96,7 +101,7 @@ def stylize_video(
     check_image("clip's frame", torch.zeros(1, 3, *opened.shape), size)
     shot = Shot(backbone, style, size, steps, **weights)
     if out is None:
-        return (Frame(shot.paint(frame.image), frame.time) for frame in opened.frames())
+        return (painted for painted, _ in _painted(shot, opened, 0, scheduler))
     check_clip_writable(out)
     job = {
         "clip": opened.identity,
@@ -106,18 +111,17 @@ def stylize_video(
         "steps": steps,
         "weights": str(sorted(weights.items())),
     }
-    return _onto(Reel(Path(out), job, resume), opened, shot, Path(out))
+    return _onto(Reel(Path(out), job, resume), opened, shot, Path(out), scheduler)
 
 
-def _onto(reel: Reel, clip: Clip, shot: "Shot", out: Path) -> Iterator[Frame]:
+def _onto(reel: Reel, clip: Clip, shot: "Shot", out: Path, scheduler: str | None) -> Iterator[Frame]:
     """Paints the frames that are not on the reel yet, and makes a film of those that are, however this ends."""
     whole = useless = False
     try:
         yield from reel.frames()
         first = shot.recall(clip, reel) if len(reel) else 0
-        for frame in clip.frames(skip=first):
-            painted = Frame(shot.paint(frame.image), frame.time)
-            reel.add(painted.image, painted.time, shot.memory)
+        for painted, memory in _painted(shot, clip, first, scheduler):
+            reel.add(painted.image, painted.time, memory)
             yield painted
         whole = True
     except ClipError:
@@ -128,6 +132,47 @@ def _onto(reel: Reel, clip: Clip, shot: "Shot", out: Path) -> Iterator[Frame]:
             save_clip(reel.frames(), out, clip, whole=whole)
         if whole or useless:
             reel.remove()
+
+
+def _painted(shot: "Shot", clip: Clip, first: int, scheduler: str | None) -> Iterator[tuple[Frame, dict]]:
+    """The painted frames from number `first` on, each with the shot's `memory` after it.
+
+    With a cluster, only what is left of the present shot is painted here: the next ones do not depend on it.
+    """
+    number = first
+    for frame in clip.frames(skip=first):
+        if scheduler and shot.ends_before(frame.image):
+            break
+        yield Frame(shot.paint(frame.image), frame.time), shot.memory
+        number += 1
+    else:
+        return
+    with cluster.connect(scheduler) as client:
+        tasks = ((shot.another(), clip, numbers) for numbers in shots(clip, number))
+        for frames in cluster.in_order(client, paint_shot, tasks):
+            yield from frames
+
+
+def shots(clip: Clip, first: int = 0) -> Iterator[range]:
+    """The numbers of the frames of each shot, from frame `first` on, which begins one."""
+    number, begin, before = first, first, None
+    for number, frame in enumerate(clip.frames(skip=first), start=first):
+        if before is not None and _cut(frame.image, before):
+            yield range(begin, number)
+            begin = number
+        before = frame.image
+    if before is not None:
+        yield range(begin, number + 1)
+
+
+def paint_shot(shot: "Shot", clip: Clip, numbers: range) -> list[tuple[Frame, dict]]:
+    """The painted frames of one shot, each with the shot's `memory` after it."""
+    frames = islice(clip.frames(skip=numbers.start), len(numbers))
+    return [(Frame(shot.paint(frame.image), frame.time), shot.memory) for frame in frames]
+
+
+def _cut(content: Tensor, before: Tensor) -> bool:
+    return is_cut(content, before, optical_flow(content, before))
 
 
 @dataclass(frozen=True)
@@ -171,6 +216,14 @@ class Shot:
         result = (result * 255).round() / 255
         self.past.append(Past(content, result, flow))
         return result
+
+    def another(self) -> "Shot":
+        """One that paints alike and has painted nothing yet."""
+        return Shot(self.backbone, self.style, self.size, self.steps, self.carry, **self.weights)
+
+    def ends_before(self, content: Tensor) -> bool:
+        """Whether a new shot begins with this frame, if it is the next one."""
+        return not self.past or _cut(content, self.past[-1].content)
 
     @property
     def memory(self) -> dict[str, object]:

@@ -5,9 +5,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from clusters import pids, two_workers
 from PIL import Image
 from skimage import data
 
+import stylelib.cluster
 from stylelib import batch, cli, commands, gallery, load_image
 
 QUICK = ["--size", "64", "--steps", "4", "--device", "cpu"]
@@ -137,10 +139,7 @@ def test_the_bytes_of_a_picture_travel_with_its_name():
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two worker processes on this machine, as on any two of a university's."""
-    distributed = pytest.importorskip("distributed")
-    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
-    with distributed.LocalCluster(**options, silence_logs="CRITICAL") as cluster:
+    with two_workers() as cluster:
         yield cluster
 
 
@@ -153,7 +152,7 @@ def test_a_cluster_paints_the_same_pictures_and_a_lost_worker_costs_none(run, cl
     def on_cluster(work, paint, address):
         for job, outcome in original(work, paint, address):
             if not killed:  # the other worker is in the middle of a picture now, or this one begins with its next
-                killed.extend(worker.pid for worker in cluster.workers.values())
+                killed.extend(pids(cluster))
                 os.kill(killed[0], signal.SIGKILL)
             yield job, outcome
 
@@ -171,7 +170,7 @@ def test_a_cluster_paints_the_same_pictures_and_a_lost_worker_costs_none(run, cl
 
 def test_a_cluster_that_does_not_answer_is_one_line(run, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(batch, "PATIENCE", 0.5)
+    monkeypatch.setattr(stylelib.cluster, "PATIENCE", 0.5)
     arguments = ["photos/a.png", "photos/b.jpg", "style.jpg", "-o", "results", "--scheduler", "tcp://127.0.0.1:9"]
     status, _, errors = run(*arguments)
     assert status == 2 and "No Dask scheduler answers at tcp://127.0.0.1:9" in errors and errors.count("\n") == 1

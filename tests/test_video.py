@@ -1,5 +1,6 @@
 """Films are painted without flicker, can be killed and gone on with, and every part of the recipe does its work."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from clusters import pids, two_workers
 from films import gray, sound_packets, write_film
 
 import stylelib
@@ -176,6 +178,58 @@ def test_mistakes_are_told_before_any_work(clip, style, backbone, tmp_path):
     with pytest.raises(ValueError, match="let it end in"):
         stylelib.stylize_video(clip, style, tmp_path / "a.doc", backbone=backbone)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- on a cluster ---
+
+
+@pytest.fixture(scope="module")
+def three_shots(tmp_path_factory):
+    scene_by_scene = [scenes.passing(size=SIZE, step=2), scenes.zoom(size=SIZE), scenes.still(size=SIZE)]
+    images = [scene.frame(number) for scene in scene_by_scene for number in range(3)]
+    pictures = [(image[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for image in images]
+    return write_film(tmp_path_factory.mktemp("shots") / "clip.mp4", pictures)
+
+
+def test_shots_end_at_the_cuts(three_shots):
+    clip = open_clip(three_shots, SIZE)
+    assert list(video.shots(clip)) == [range(0, 3), range(3, 6), range(6, 9)]
+    assert list(video.shots(clip, 3)) == [range(3, 6), range(6, 9)]
+    assert list(video.shots(clip, 9)) == []
+
+
+def test_a_cluster_paints_the_same_film_and_a_lost_worker_costs_no_frame(
+    three_shots, style, backbone, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the workers' threads; ours are set already
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    options = {"backbone": backbone, "size": SIZE, "steps": STEPS}
+    run(three_shots, style, backbone, tmp_path / "here.mp4")
+    frames = stylelib.stylize_video(three_shots, style, tmp_path / "first.mp4", **options)
+    next(frames), next(frames)
+    frames.close()  # in the middle of the first shot
+    (tmp_path / "first.mp4.frames").rename(tmp_path / "there.mp4.frames")
+    with two_workers() as cluster:
+        address = cluster.scheduler_address
+        there = stylelib.stylize_video(
+            three_shots, style, tmp_path / "there.mp4", resume=True, scheduler=address, **options
+        )
+        for number, _ in enumerate(there, start=1):
+            if number == 4:  # of the second shot; the third is being painted, or is about to be
+                os.kill(pids(cluster)[0], signal.SIGKILL)
+    torch.set_num_threads(threads)
+    assert number == 9
+    assert (tmp_path / "there.mp4").read_bytes() == (tmp_path / "here.mp4").read_bytes()
+
+
+def test_a_cluster_that_does_not_answer_is_one_line(sources, monkeypatch, capsys):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(stylelib.cluster, "PATIENCE", 0.5)
+    assert cli.main(command("--scheduler", "tcp://127.0.0.1:9")) == 2
+    said = capsys.readouterr().err
+    assert "No Dask scheduler answers at tcp://127.0.0.1:9" in said and said.count("\n") == 1
+    assert not Path("out.mp4").exists()
 
 
 # --- from a shell ---
