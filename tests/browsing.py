@@ -131,7 +131,11 @@ def outputs(path, browser):
     """What every cell has put out, from the file that JupyterLab saved: cells out of view are not in the page."""
 
     def saved(_):
-        cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        try:
+            notebook = nbformat.read(path, as_version=4)
+        except nbformat.reader.NotJSONError:
+            return None  # it is being written
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
         return cells if all(cell.execution_count for cell in cells) else None
 
     return [output for cell in wait(browser, saved, 30) for output in cell.outputs]

@@ -119,7 +119,7 @@ def test_growth_is_seen_after_every_tenth_transfer(way, monkeypatch):
 
 
 def test_growth_of_a_film_is_seen_after_every_fiftieth_frame(monkeypatch):
-    monkeypatch.setattr(growth, "WARM_FILM", 8)
-    rows = growth.run_film(16, size=96, steps=2)
-    assert [row["count"] for row in rows] == [8, 16]
+    monkeypatch.setattr(growth, "WARM_FILM", 7)
+    rows = growth.run_film(14, size=96, steps=2)
+    assert [row["count"] for row in rows] == [7, 14]
     assert rows[0]["tensors"] == rows[1]["tensors"]
