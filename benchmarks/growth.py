@@ -87,7 +87,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.one:
         way, *numbers = options.one
-        print(json.dumps((run_film if way == "film" else partial(run, way))(*map(int, numbers))))
+        measured = run_film if way == "film" else partial(run, way)
+        print(json.dumps(measured(*map(int, numbers))))
         return 0
     figures = {}
     for way, count in QUICK if options.quick else FULL:

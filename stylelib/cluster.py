@@ -11,7 +11,7 @@ PATIENCE = 10  # seconds, for a scheduler to answer
 
 
 def connect(address: str) -> "Client":
-    """A client of the cluster whose scheduler has this address.
+    """A client of the cluster whose scheduler has this address, as in "tcp://10.0.0.5:8786".
 
     Raises:
         ValueError: the cluster cannot be reached, or `distributed` is not installed.

@@ -60,6 +60,9 @@ def sharpen(image: Tensor, before: Tensor, flow: Tensor) -> Tensor:
         image, before: (1, 3, H, W).
         flow: (1, 2, H, W), at most a pixel or so off.
 
+    Returns:
+        flow (1, 2, H, W).
+
     Source: Lucas, Kanade, IJCAI 1981. Repeated, and from coarse to fine: Le Besnerais, Champagnat, *Dense Optical Flow
     by Iterative Local Window Registration*, ICIP 2005; this is scikit-image's.
     """
@@ -74,6 +77,13 @@ def clearer(image: Tensor, before: Tensor, flow: Tensor, other: Tensor) -> Tenso
     """One flow where, in a window, it leaves clearly less than the other; else the other.
 
     Any flow that was looked for fits noise a little better than one that was not. So "clearly" is `LESS`.
+
+    Args:
+        image, before: (1, 3, H, W).
+        flow, other: (1, 2, H, W).
+
+    Returns:
+        flow (1, 2, H, W).
     """
     left, left_by_other = (
         smooth((image - warp(before, each)).square().mean(1, keepdim=True), 2 * WINDOW + 1) for each in (flow, other)

@@ -25,6 +25,8 @@ from .look import Panel
 from .loop import Step
 
 CURVES = {"content": "--", "style": "-.", "total": "-"}  # line styles, so that no curve is known by its hue alone
+# The last two cost nothing but a little time: the same pixels, a tenth less to download.
+JPEG = {"quality": 85, "subsampling": 0, "optimize": True, "progressive": True}
 BACKWARD = "#b34700"  # what flows backward, in drawings
 
 
@@ -229,7 +231,7 @@ def _picture_file(figure: Figure) -> tuple[str, bytes, int]:
     figure.draw_without_rendering()  # now the axes have their places
     places = [axis.get_position() for axis in figure.axes if axis.images]
     share = sum(place.width * place.height for place in places)
-    options = {"format": "jpeg", "pil_kwargs": {"quality": 85, "subsampling": 0}} if places else {"format": "png"}
+    options = {"format": "jpeg", "pil_kwargs": JPEG} if places else {"format": "png"}
     file = io.BytesIO()
     figure.savefig(file, dpi=100 if share > 0.5 else 200, **options)
     if not places:  # lines have few colors: a palette of them takes a third of the bytes

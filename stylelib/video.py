@@ -93,7 +93,7 @@ def stylize_video(
 
     Raises:
         ClipError: a clip that cannot be read, a film that cannot be written, finished frames of another run.
-        ValueError: what `stylize` refuses; a cluster that cannot be reached.
+        ValueError: what `stylize` refuses; a cluster that cannot be reached, or that gave a shot up.
     """
     opened = open_clip(clip, size, start=start, stop=stop, rate=rate)
     backbone = backbone or load_backbone("slim")

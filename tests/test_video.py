@@ -198,29 +198,33 @@ def test_shots_end_at_the_cuts(three_shots):
     assert list(video.shots(clip, 9)) == []
 
 
+@pytest.fixture
+def one_thread(monkeypatch):
+    """Here and in processes that are started: with more, sums are added up in another order."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_a_cluster_paints_the_same_film_and_a_lost_worker_costs_no_frame(
     three_shots, style, backbone, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the workers' threads; ours are set already
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    options = {"backbone": backbone, "size": SIZE, "steps": STEPS}
     run(three_shots, style, backbone, tmp_path / "here.mp4")
-    frames = stylelib.stylize_video(three_shots, style, tmp_path / "first.mp4", **options)
-    next(frames), next(frames)
-    frames.close()  # in the middle of the first shot
-    (tmp_path / "first.mp4.frames").rename(tmp_path / "there.mp4.frames")
+    out, painted_here = tmp_path / "there.mp4", []
+    run(three_shots, style, backbone, out, stop_after=2)  # in the middle of the first shot
+    painted = video.Shot.paint
+    monkeypatch.setattr(video.Shot, "paint", lambda shot, content: painted_here.append(1) or painted(shot, content))
+    options = {"backbone": backbone, "size": SIZE, "steps": STEPS, "resume": True}
     with two_workers() as cluster:
-        address = cluster.scheduler_address
-        there = stylelib.stylize_video(
-            three_shots, style, tmp_path / "there.mp4", resume=True, scheduler=address, **options
-        )
+        there = stylelib.stylize_video(three_shots, style, out, scheduler=cluster.scheduler_address, **options)
         for number, _ in enumerate(there, start=1):
-            if number == 4:  # of the second shot; the third is being painted, or is about to be
+            if number == 4:  # of the second shot; the third is being painted, or lies with a worker
                 os.kill(pids(cluster)[0], signal.SIGKILL)
-    torch.set_num_threads(threads)
-    assert number == 9
-    assert (tmp_path / "there.mp4").read_bytes() == (tmp_path / "here.mp4").read_bytes()
+    assert number == 9 and len(painted_here) == 1, "what was left of the first shot, and no other"
+    assert out.read_bytes() == (tmp_path / "here.mp4").read_bytes()
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(sources, monkeypatch, capsys):

@@ -121,6 +121,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--feedback", type=Path, metavar="FOLDER", help="a new folder for the pages that students get")
     options = parser.parse_args()
+    if options.feedback and options.feedback.exists():
+        parser.error(f"{options.feedback} is there already; choose a new folder.")  # now, and not after four minutes
     with tempfile.TemporaryDirectory() as folder:
         course = Path(folder, "course")
         release.nbgrader_course(course, STUB)
