@@ -44,10 +44,10 @@ def optical_flow(image: Tensor, before: Tensor) -> Tensor:
 
     small, small_before = (brightness(resize(each.cpu(), SIZE))[0, 0].numpy() for each in (image, before))
     found = _columns_first(optical_flow_tvl1(small, small_before, num_warp=5, num_iter=5))
-    found = resize_flow(found, tuple(image.shape[-2:])).to(image.device)
-    if found[..., ::4, ::4].norm(dim=1).quantile(0.25) < STILL:
-        found = clearer(image, before, found, torch.zeros_like(found))
-    return sharpen(image, before, found)
+    found = resize_flow(found, tuple(image.shape[-2:]))
+    still = found[..., ::4, ::4].norm(dim=1).quantile(0.25) < STILL
+    found = found.to(image.device)
+    return sharpen(image, before, clearer(image, before, found, torch.zeros_like(found)) if still else found)
 
 
 def sharpen(image: Tensor, before: Tensor, flow: Tensor) -> Tensor:
