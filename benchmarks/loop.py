@@ -434,7 +434,6 @@ def parts(objective: Objective, image: Tensor) -> dict[str, Callable[[], None]]:
     vectors = [torch.rand_like(variables).flatten() for _ in range(2)]
     solver.pairs.extend(Pair(*(each.clone() for each in vectors), torch.ones(())) for _ in range(HISTORY))
     solver.gradient, solver.move = vectors
-    variables.grad = torch.zeros_like(variables)
 
     def convolve() -> None:
         for module, x, y in padded:
@@ -454,12 +453,16 @@ def parts(objective: Objective, image: Tensor) -> dict[str, Callable[[], None]]:
     def transform() -> None:
         torch.autograd.grad(to_image(variables), variables, image)
 
+    def move() -> None:
+        variables.grad = torch.zeros_like(variables)  # a step takes the gradient with it
+        solver.step()
+
     return {
         "convolutions": convolve,
         "padding": border,
         "Gram matrices": correlate,
         "Fourier transforms": transform,
-        "L-BFGS": solver.step,
+        "L-BFGS": move,
     }
 
 

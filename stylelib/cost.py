@@ -20,8 +20,7 @@ from .objective import Objective
 from .spectrum import spectrum
 from .tiles import TILE, TiledObjective
 
-# Beside its pairs, L-BFGS keeps a direction, this gradient and the last one, and makes two more vectors on the way.
-OTHER_VECTORS = 5
+OTHER_VECTORS = 2  # beside its pairs, L-BFGS keeps its last gradient and its last move
 KEPT_IMAGES = 4  # the current one and the best one, in the loop and in the recipe
 ROOMY = 8192  # bytes per pixel, more than twice what VGG-19 takes, the largest network: no need to look closer
 COMFORTABLE = 4.5 * 2**30  # bytes; a picture that takes more is evaluated in tiles, for the sake of whatever else runs

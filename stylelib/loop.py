@@ -165,14 +165,18 @@ class Descent:
 
     def _step(self) -> Step:
         """One evaluation and one move; its losses and its image are from before the move."""
-        current = self.project(self._pixels())
-        losses = self.objective(current)
+        losses, image = self._evaluate()
+        self._solver.step()
+        losses = {name: loss.item() for name, loss in losses.items()}  # last, because it waits for the device
+        return Step(self.index, losses, image, self.steps, tuple(image.shape[-2:]))
+
+    def _evaluate(self) -> tuple[dict[str, Tensor], Tensor]:
+        """The losses and a clamped copy of the present image; the variables have the gradient."""
+        image = self.project(self._pixels())
+        losses = self.objective(image)
         self._solver.zero_grad()
         losses["total"].backward()
-        seen = current.detach().clamp(0, 1)  # a copy, from before the update
-        self._solver.step()
-        losses = {name: loss.item() for name, loss in losses.items()}
-        return Step(self.index, losses, seen, self.steps, tuple(seen.shape[-2:]))
+        return losses, image.detach().clamp(0, 1)
 
 
 class _Watch:

@@ -6,6 +6,7 @@ JupyterLab's kernels, in which lessons import torch first.
 
 import ctypes
 import os
+from contextlib import suppress
 
 # torch's threads wait for each other in a busy loop. On a machine that does something else too, a browser or a second
 # transfer, they then keep each other from working. Passive, they sleep. But waking up takes as long as a small step of
@@ -14,9 +15,11 @@ import os
 # what other settings cost.
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 # The C library gives large blocks back to the system at once, which then has to hand out and clear the same pages again
-# and again: 10,000 of them in each evaluation of slim at 512 pixels. Up to this size they are kept for the next one.
+# and again: 10,000 of them in each evaluation of slim at 512 pixels. What is let go is kept for the next one instead,
+# unless the block alone is larger than this.
 KEPT = 2**28  # bytes
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+NO_LIMIT = 2**31 - 1
 
 
 def prepare() -> None:
@@ -32,4 +35,10 @@ def keep_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    return all(mallopt(option, KEPT) for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD))
+    return bool(mallopt(M_MMAP_THRESHOLD, KEPT) and mallopt(M_TRIM_THRESHOLD, NO_LIMIT))
+
+
+def give_memory_back() -> None:
+    """Has the C library give back all that it keeps: after work of another kind or size than what comes next."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

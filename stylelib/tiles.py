@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from .losses import energy, gram_sum
+from .machine import give_memory_back
 from .masks import Sight, sight
 from .objective import Objective
 
@@ -118,7 +120,7 @@ class TiledObjective(Objective):
     def _look(self, crop: Tensor, tile: Tile) -> dict[str, Tensor]:
         """Layer → features at the positions of a tile."""
         features = self.backbone.taps(crop, tile.own)
-        return {name: feature[..., *tile.own[name]] for name, feature in features.items()}
+        return {name: _cut_out(feature, tile.own[name]) for name, feature in features.items()}
 
     def _sights(self, picture: Tensor, layers: Iterable[str]) -> dict[str, Sight]:
         return {name: sight(self.backbone.network, name, tuple(picture.shape[-2:])) for name in layers}
@@ -135,6 +137,7 @@ class _SumsOverTiles(torch.autograd.Function):
         totals = next(parts)
         for sums in parts:
             totals = [total + more for total, more in zip(totals, sums, strict=True)]
+        give_memory_back()  # between the pieces that tiles leave behind, what is as large as the picture finds no room
         return tuple(totals)
 
     @staticmethod
@@ -147,7 +150,19 @@ class _SumsOverTiles(torch.autograd.Function):
                 sums = objective.sums(crop, tile)
             (seen,) = torch.autograd.grad(sums, crop, gradients)
             gradient[..., *tile.crop] += seen
+        give_memory_back()
         return gradient, None
+
+
+def _cut_out(feature: Tensor, window: Window) -> Tensor:
+    """The window of a feature map as a map of its own, in channels-last layout too.
+
+    By negative padding: a slice would be copied again by each product with it, and each of its two dimensions would
+    bring a map of zeros as large as the whole for the gradient.
+    """
+    rows, columns = window
+    height, width = feature.shape[-2:]
+    return pad(feature, (-columns.start, columns.stop - width, -rows.start, rows.stop - height))
 
 
 def _tile(core: Window, sights: Mapping[str, Sight], before: int, after: int) -> Tile:

@@ -22,6 +22,7 @@ from .checkpoint import Checkpoint
 from .color import color_span, compress, luminance, match_covariance, to_gray, with_luminance
 from .images import as_image, check_size, resize_to, scaled_shape
 from .loop import Descent, OptimizationWarning, Step
+from .machine import give_memory_back
 from .masks import resize_mask, union
 from .objective import Objective, Style, as_styles
 
@@ -92,7 +93,7 @@ class Progress:
 
     Attributes:
         ways: how each scale is optimized. Kept, because the memory that is free decides it, and may be another later.
-        image: what the present scale started from; once it is done, the best image of it.
+        image: the best image of the present scale; at first, what it starts from.
         level: number of the present scale, the coarsest is 0.
         history: every step so far, without its image.
         best: the best step of this scale.
@@ -126,14 +127,14 @@ class Progress:
     def add(self, step: Step, steps: int) -> Step:
         """Takes a step of the present scale into account; returns it as one of `steps` of the whole run."""
         if self.best is None or step.losses["total"] <= self.best.losses["total"]:
-            self.best = step
+            self.best, self.image = step, step.image
         numbered = replace(step, index=len(self.history), steps=steps)
         self.history.append(replace(numbered, image=None))
         return numbered
 
     def end_scale(self) -> None:
         """On to the next one, from the best image of this one."""
-        self.image = self.best.image.cpu() if self.best else self.image
+        self.image = self.image.cpu()
         self.level, self.best, self.descent = self.level + 1, None, None
 
 
@@ -300,6 +301,7 @@ def _coarse_to_fine(run: Run, objective_at: cost.ObjectiveAt) -> Result:
     progress, status = _begun(run, objective_at), FINISHED
     while status == FINISHED and progress.level < len(run.scales):
         status = _paint(progress, objective_at, run)
+    give_memory_back()  # a kernel or a studio that goes on may not need so much again
     image = enlarged(progress.image, run.shape_at(size), run.base)
     if run.checkpoint and status != INTERRUPTED:
         run.checkpoint.remove()

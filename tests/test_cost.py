@@ -49,6 +49,17 @@ def test_what_is_played_through_is_what_an_evaluation_allocates():
     assert played - kept == pytest.approx(account.peak, rel=0.1)
 
 
+@pytest.mark.parametrize("way", [cost.Way(), cost.Way(128, pairs=5)], ids=["in one piece", "in tiles"])
+def test_a_whole_transfer_allocates_what_was_forecast(way, monkeypatch):
+    """With its optimizer and all that is kept from step to step: no vector is made once too often."""
+    monkeypatch.setattr(cost, "WAYS", (way,))
+    with cost.TensorMemory() as account:
+        content, style = (torch.rand(1, 3, 192, 256) for _ in range(2))
+        run = stylize(content, style, backbone=SLIM, size=256, steps=40)
+    steps = sum(step.shape == (192, 256) for step in run.history)
+    assert account.peak == pytest.approx(needed(steps=steps, way=way), rel=0.07)
+
+
 def test_memory_grows_with_the_pixels_and_knows_the_parts():
     small, large = needed(size=256), needed(size=1024)
     assert large == pytest.approx(16 * small, rel=0.05)

@@ -56,9 +56,27 @@ print(pages())
     assert int(run(code.format("import stylelib"))) < 15_000 < 100_000 < int(run(code.format("")))
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_kept_memory_is_given_back_on_demand():
+    code = """
+import psutil, stylelib.machine, torch
+def resident():
+    return psutil.Process().memory_info().rss / 2**20
+before = resident()
+vectors = [torch.ones(2_500_000) for _ in range(20)]  # 191 MiB in all
+del vectors
+kept = resident() - before
+stylelib.machine.give_memory_back()
+print(kept, resident() - before)
+"""
+    kept, left = map(float, run(code).split())
+    assert kept > 180 and left < 20
+
+
 def test_elsewhere_memory_is_left_alone(monkeypatch):
     def windows(name):
         raise TypeError
 
     monkeypatch.setattr(machine.ctypes, "CDLL", windows)
     assert machine.keep_memory() is False
+    machine.give_memory_back()
