@@ -3,7 +3,7 @@
 import statistics
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -18,14 +18,14 @@ from .loop import optimize
 from .memory import free, gigabytes
 from .objective import Objective
 from .spectrum import spectrum
-from .tiles import TILE, TiledObjective
+from .tiles import TILE, Tile, TiledObjective
 
 OTHER_VECTORS = 2  # beside its pairs, L-BFGS keeps its last gradient and its last move
 KEPT_IMAGES = 4  # the current one and the best one, in the loop and in the recipe
 ROOMY = 8192  # bytes per pixel, more than twice what VGG-19 takes, the largest network: no need to look closer
 COMFORTABLE = 4.5 * 2**30  # bytes; a picture that takes more is evaluated in tiles, for the sake of whatever else runs
+SMALLER_TILE = 512
 FEW_PAIRS = 5
-PLAYED = (3, 4)  # tiles a side; of a picture with more, memory is reckoned from these two
 TIMED_STEPS = 12
 CAUTION = 1.15  # convolutions need room of their own, which the bookkeeping does not see
 
@@ -48,8 +48,15 @@ class Way:
         return Objective if self.tile is None else partial(TiledObjective, tile=self.tile)
 
 
-WAYS = (Way(), Way(TILE), Way(TILE, FEW_PAIRS), Way(TILE // 2, FEW_PAIRS))  # from fast to frugal
+WAYS = (Way(), Way(TILE), Way(TILE, FEW_PAIRS), Way(SMALLER_TILE, FEW_PAIRS))  # from fast to frugal
 ObjectiveAt = Callable[[int, Callable[..., Objective]], Objective]  # size, kind of objective → the objective there
+
+
+class OneOfEach(TiledObjective):
+    """Sees one tile of each shape: all take the same memory, one after the other."""
+
+    def tiles(self, picture: Tensor, layers: Iterable[str]) -> list[Tile]:
+        return list({picture[..., *tile.crop].shape: tile for tile in super().tiles(picture, layers)}.values())
 
 
 class TensorMemory(TorchDispatchMode):
@@ -98,18 +105,7 @@ def memory(
         shape: (H, W) of the picture to optimize, in any size.
         way: how it is to be optimized.
     """
-    return _evaluation(partial(_played, objective_at, shape, optimizer), size, way.tile) + kept(
-        shape, size, steps, optimizer, way.pairs
-    )
-
-
-def _evaluation(played: Callable[[int, int | None], int], size: int, tile: int | None) -> int:
-    """Bytes of one evaluation. Many tiles are reckoned from few: what is kept of the whole goes with its pixels."""
-    if tile is None or size <= PLAYED[-1] * tile:
-        return played(size, tile)
-    small, large = (count * tile for count in PLAYED)
-    less, more = (played(side, tile) for side in (small, large))
-    return round(more + (more - less) * (size**2 - large**2) / (large**2 - small**2))
+    return _played(objective_at, shape, optimizer, size, way.tile) + kept(shape, size, steps, optimizer, way.pairs)
 
 
 def _played(objective_at: ObjectiveAt, shape: tuple[int, int], optimizer: str, size: int, tile: int | None) -> int:
@@ -117,7 +113,7 @@ def _played(objective_at: ObjectiveAt, shape: tuple[int, int], optimizer: str, s
 
     height, width = scaled_shape(*shape, size)
     with FakeTensorMode(allow_non_fake_inputs=True), TensorMemory() as account:
-        objective = objective_at(size, Way(tile).make)
+        objective = objective_at(size, Objective if tile is None else partial(OneOfEach, tile=tile))
         image = torch.empty(1, 3, height, width, device=objective.device)
         variables, to_image = spectrum(image) if optimizer == "lbfgs" else (image, lambda pixels: pixels)
         variables.requires_grad_()
@@ -165,7 +161,7 @@ def fitting_way(
     played = cache(partial(_played, objective_at, shape, optimizer))
 
     def needed(way: Way, side: int = size) -> int:
-        return _evaluation(played, side, way.tile) + kept(shape, side, steps, optimizer, way.pairs)
+        return played(side, way.tile) + kept(shape, side, steps, optimizer, way.pairs)
 
     frugal = WAYS[-1]
     if needed(WAYS[0]) <= comfortable:

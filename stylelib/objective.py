@@ -278,23 +278,27 @@ class Objective:
         that apply), and `"total"`, the weighted sum to minimize. All are scalar tensors."""
         features = self.backbone.taps(image, self.layers)
         positions = {name: feature[0, 0].numel() for name, feature in features.items()}
-        return self.losses([term.sums(features) for term in self.terms], positions, image)
+        return self.losses([term.sums(features) for term in self.terms], positions, self.pixel_losses(image))
+
+    def pixel_losses(self, image: Tensor) -> dict[str, Tensor]:
+        """The losses of the terms that look at pixels."""
+        return {name: term(image) for name, term in self.image_terms.items()}
 
     def losses(
-        self, sums: Sequence[Mapping[str, Tensor]], positions: Mapping[str, int], image: Tensor
+        self, sums: Sequence[Mapping[str, Tensor]], positions: Mapping[str, int], of_pixels: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """The losses, as from a call, from what the terms have summed up over the whole picture.
 
         Args:
             sums: of each of `terms`, its `sums`.
             positions: layer → h·w of the whole picture's feature map.
-            image: the picture, for the terms that look at pixels.
+            of_pixels: the `pixel_losses`.
         """
         losses: dict[str, Tensor] = {}
         for term, found in zip(self.terms, sums, strict=True):
             loss = term.loss(found, positions)
             losses[term.name] = losses[term.name] + loss if term.name in losses else loss
-        losses |= {name: term(image) for name, term in self.image_terms.items()}
+        losses |= of_pixels
         losses["total"] = sum(self.weights[name] * loss for name, loss in losses.items())
         return losses
 

@@ -21,7 +21,7 @@ from .machine import give_memory_back
 from .masks import Sight, sight
 from .objective import Objective
 
-TILE = 1024  # pixels; larger tiles overlap less, smaller ones take less memory
+TILE = 768  # pixels; larger tiles overlap less, smaller ones take less memory
 
 Window = tuple[slice, slice]  # rows and columns
 
@@ -78,9 +78,11 @@ class TiledObjective(Objective):
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
         """As of `Objective`."""
+        # First, so that their gradients come last: these take several times the memory of the picture, as tiles do.
+        of_pixels = self.pixel_losses(image)
         sums = iter(_SumsOverTiles.apply(image, self))
         by_term = [{name: next(sums) for name in term.layers} for term in self.terms]
-        return self.losses(by_term, _positions(self._sights(image, self.layers)), image)
+        return self.losses(by_term, _positions(self._sights(image, self.layers)), of_pixels)
 
     def see(self, picture: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """As of `Objective`."""
@@ -104,9 +106,9 @@ class TiledObjective(Objective):
         counts = {name: energy(mask) for name, mask in masks.items()} or _positions(sights)
         return {name: total / counts[name] for name, total in sums.items()}
 
-    def tiles(self, picture: Tensor) -> list[Tile]:
-        """The tiles of a picture (1, 3, H, W)."""
-        return cut(tuple(picture.shape[-2:]), self._sights(picture, self.layers), self.tile)
+    def tiles(self, picture: Tensor, layers: Iterable[str]) -> list[Tile]:
+        """The tiles in which these layers see a picture (1, 3, H, W)."""
+        return cut(tuple(picture.shape[-2:]), self._sights(picture, layers), self.tile)
 
     def sums(self, crop: Tensor, tile: Tile) -> list[Tensor]:
         """What the terms sum up over the positions of one tile, one tensor for each term and layer of it."""
@@ -114,7 +116,7 @@ class TiledObjective(Objective):
         return [total for term in self.terms for total in term.sums(features, tile.places).values()]
 
     def _seen(self, picture: Tensor, sights: Mapping[str, Sight]) -> Iterator[tuple[Tile, dict[str, Tensor]]]:
-        for tile in cut(tuple(picture.shape[-2:]), sights, self.tile):
+        for tile in self.tiles(picture, sights):
             yield tile, self._look(picture[..., *tile.crop].to(self.device), tile)
 
     def _look(self, crop: Tensor, tile: Tile) -> dict[str, Tensor]:
@@ -133,7 +135,7 @@ class _SumsOverTiles(torch.autograd.Function):
     def forward(context, image: Tensor, objective: TiledObjective) -> tuple[Tensor, ...]:
         context.save_for_backward(image)
         context.objective = objective
-        parts = (objective.sums(image[..., *tile.crop], tile) for tile in objective.tiles(image))
+        parts = (objective.sums(image[..., *tile.crop], tile) for tile in objective.tiles(image, objective.layers))
         totals = next(parts)
         for sums in parts:
             totals = [total + more for total, more in zip(totals, sums, strict=True)]
@@ -144,7 +146,7 @@ class _SumsOverTiles(torch.autograd.Function):
     def backward(context, *gradients: Tensor) -> tuple[Tensor, None]:
         (image,), objective = context.saved_tensors, context.objective
         gradient = torch.zeros_like(image)
-        for tile in objective.tiles(image):
+        for tile in objective.tiles(image, objective.layers):
             crop = image[..., *tile.crop].detach().requires_grad_()
             with torch.enable_grad():
                 sums = objective.sums(crop, tile)

@@ -118,7 +118,6 @@ def free(monkeypatch):
 
 
 def test_a_size_that_cannot_fit_is_refused_with_the_largest_that_does(free, monkeypatch):
-    monkeypatch.setattr(cost, "PLAYED", (1, 2))  # quicker, and near enough to be refused
     content, style = torch.rand(2, 1, 3, 192, 256, generator=torch.Generator().manual_seed(0))
     free(needed(size=512))
     with pytest.raises(
@@ -155,12 +154,11 @@ def test_what_does_not_fit_in_one_piece_is_evaluated_in_tiles(free, monkeypatch)
     assert way() == cost.WAYS[1]
 
 
-def test_memory_of_many_tiles_is_reckoned_from_that_of_few(monkeypatch):
-    many = cost.Way(128, pairs=1)
-    reckoned = needed(size=640, way=many)
-    monkeypatch.setattr(cost, "PLAYED", (100, 200))
-    played = needed(size=640, way=many)
-    assert played <= reckoned < 1.2 * played
+def test_one_tile_of_each_shape_tells_the_memory_of_all(monkeypatch):
+    way = cost.Way(128, pairs=1)
+    one_of_each = needed(size=512, way=way)
+    monkeypatch.setattr(cost, "OneOfEach", cost.TiledObjective)
+    assert needed(size=512, way=way) == pytest.approx(one_of_each, rel=0.01)
 
 
 def test_a_picture_painted_in_tiles_shows_no_seam(monkeypatch):

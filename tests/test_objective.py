@@ -188,7 +188,7 @@ def test_the_sums_of_the_terms_add_up_over_the_parts_of_a_picture(content, style
         parts.append([term.sums(cut, places) for term in objective.terms])
     sums = [{name: one[name] + two[name] for name in one} for one, two in zip(*parts, strict=True)]
     positions = {name: feature[0, 0].numel() for name, feature in features.items()}
-    for name, loss in objective.losses(sums, positions, image).items():
+    for name, loss in objective.losses(sums, positions, objective.pixel_losses(image)).items():
         assert loss.item() == pytest.approx(whole[name].item(), rel=1e-5)
 
 
