@@ -18,7 +18,7 @@ from .loop import optimize
 from .memory import free, gigabytes
 from .objective import Objective
 from .spectrum import spectrum
-from .tiles import TILE, Tile, TiledObjective
+from .tiles import TILE, Tile, TiledObjective, cut
 
 OTHER_VECTORS = 2  # beside its pairs, L-BFGS keeps its last gradient and its last move
 KEPT_IMAGES = 4  # the current one and the best one, in the loop and in the recipe
@@ -56,7 +56,7 @@ class OneOfEach(TiledObjective):
     """Sees one tile of each shape: all take the same memory, one after the other."""
 
     def tiles(self, picture: Tensor, layers: Iterable[str]) -> list[Tile]:
-        return list({picture[..., *tile.crop].shape: tile for tile in super().tiles(picture, layers)}.values())
+        return cut(tuple(picture.shape[-2:]), self._sights(picture, layers), self.tile, one_of_each=True)
 
 
 class TensorMemory(TorchDispatchMode):

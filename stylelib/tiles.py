@@ -41,7 +41,9 @@ class Tile:
     own: dict[str, Window]
 
 
-def cut(shape: tuple[int, int], sights: Mapping[str, Sight], size: int = TILE) -> list[Tile]:
+def cut(
+    shape: tuple[int, int], sights: Mapping[str, Sight], size: int = TILE, *, one_of_each: bool = False
+) -> list[Tile]:
     """Cuts a picture of (H, W) = `shape` into tiles of at most about `size` × `size` pixels, as equal as they can be.
 
     Tiles begin at multiples of the largest step between two positions of a layer. So the positions of a crop are those
@@ -49,6 +51,7 @@ def cut(shape: tuple[int, int], sights: Mapping[str, Sight], size: int = TILE) -
 
     Args:
         sights: layer → how it sees the picture.
+        one_of_each: only one tile of each shape: of rows and of columns the first, the second and the last.
 
     Raises:
         ValueError: a size below that step.
@@ -59,6 +62,8 @@ def cut(shape: tuple[int, int], sights: Mapping[str, Sight], size: int = TILE) -
     before = _up(max(layer.before for layer in sights.values()), step)
     after = _up(max(layer.field - layer.before for layer in sights.values()), step)
     rows, columns = (_spans(length, size, step) for length in shape)
+    if one_of_each:
+        rows, columns = (spans[:2] + spans[2:][-1:] for spans in (rows, columns))
     return [_tile((row, column), sights, before, after) for row in rows for column in columns]
 
 

@@ -160,7 +160,7 @@ def test_doctor_without_a_picture_speaks_of_the_size_and_the_steps_asked_for(run
         (["--backbone", "vgg"], "There is no backbone 'vgg'"),
     ],
 )
-def test_doctor_reports_on_the_machine_even_where_the_picture_is_impossible(run, options, said, quick_refusals):
+def test_doctor_reports_on_the_machine_even_where_the_picture_is_impossible(run, options, said):
     status, output, _ = run("doctor", *options, "--device", "cpu")
     assert status == 0
     assert said in output
@@ -307,20 +307,14 @@ def test_a_mistake_in_doctors_options(run):
     assert "short side of the content" in complaint(run("doctor", "narrow.png", "--size", 64))
 
 
-@pytest.fixture
-def quick_refusals(monkeypatch):
-    """Memory is reckoned from one tile and four: not as exactly, and sooner."""
-    monkeypatch.setattr("stylelib.cost.PLAYED", (1, 2))
-
-
 @pytest.mark.parametrize("command", ["stylize content.png style.jpg -o out.png", "texture style.jpg -o out.png"])
-def test_a_size_beyond_the_memory_names_the_largest_that_fits(run, command, quick_refusals):
+def test_a_size_beyond_the_memory_names_the_largest_that_fits(run, command):
     message = complaint(run(*command.split(), "--size", 100_000, "--device", "cpu"))
     assert re.match(r"Size 100000 needs about \d+\.\d GiB .* the largest size that fits is \d+\.$", message)
     assert not Path("out.png").exists()
 
 
-def test_doctor_says_the_same_of_such_a_size(run, quick_refusals):
+def test_doctor_says_the_same_of_such_a_size(run):
     message = complaint(run("doctor", "content.png", "--size", 100_000, "--device", "cpu"))
     assert "the largest size that fits is" in message
 
