@@ -56,6 +56,7 @@ class OneOfEach(TiledObjective):
     """Sees one tile of each shape: all take the same memory, one after the other."""
 
     def tiles(self, picture: Tensor, layers: Iterable[str]) -> list[Tile]:
+        """As of `TiledObjective`."""
         return cut(tuple(picture.shape[-2:]), self._sights(picture, layers), self.tile, one_of_each=True)
 
 

@@ -59,7 +59,7 @@ class LBFGS:
         return {"pairs": pairs, "gradient": self.gradient, "move": self.move, "first_move": self.first_move}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """Goes on where a `state_dict` was taken."""
+        """Goes on where a `state_dict` was taken. Tensors of it that are on this device become the solver's own."""
         here = self.variables.device
         self.first_move = state["first_move"]
         self.gradient, self.move = (None if v is None else v.to(here) for v in (state["gradient"], state["move"]))

@@ -281,7 +281,7 @@ class Objective:
         return self.losses([term.sums(features) for term in self.terms], positions, self.pixel_losses(image))
 
     def pixel_losses(self, image: Tensor) -> dict[str, Tensor]:
-        """The losses of the terms that look at pixels."""
+        """Name → loss, a scalar, of each term that looks at the pixels of `image` (1, 3, H, W)."""
         return {name: term(image) for name, term in self.image_terms.items()}
 
     def losses(

@@ -70,7 +70,7 @@ def cut(
 class TiledObjective(Objective):
     """An `Objective` whose losses and gradients are computed tile by tile; the two differ by rounding alone.
 
-    It takes about a third more time, because features are computed twice, and more for those where tiles overlap.
+    It takes about twice the time: features are computed twice, and those where tiles overlap more often.
 
     Args:
         tile: side of a tile in pixels.
