@@ -20,7 +20,26 @@ from torch.nn.functional import conv2d
 
 from .downloads import DownloadError, download
 
-SLIM_WIDTHS = (16, 32, 64, 128, 256)
+# The convolutions of slim: channels, kernel, stride. Each ends in a ReLU.
+SLIM_PLAN = {
+    "conv1_1": (12, 3, 1),
+    "conv2_1": (64, 5, 2),
+    "squeeze3_1": (16, 1, 1),
+    "conv3_1": (80, 3, 1),
+    "squeeze3_2": (16, 1, 1),
+    "conv3_2": (80, 3, 1),
+    "squeeze3_3": (32, 1, 1),
+    "conv3_3": (160, 3, 1),
+    "squeeze4_1": (32, 1, 1),
+    "conv4_1": (160, 3, 1),
+    "squeeze4_2": (48, 1, 1),
+    "conv4_2": (288, 3, 1),
+    "squeeze4_3": (48, 1, 1),
+    "conv4_3": (320, 3, 1),
+    "squeeze5_1": (64, 1, 1),
+    "conv5_1": (256, 3, 1),
+}
+POOLED_BEFORE = ("squeeze3_1", "squeeze4_1", "squeeze5_1")  # block 2 halves the picture by its stride
 # Where convolutions may run in bfloat16, if that is faster: there the final loss stays within 1 % of a run in float32.
 # With slim it came out 2 to 3 % worse. benchmarks/README.md has the figures.
 MIXED = ("vgg19", "squeezenet1_0")
@@ -31,7 +50,7 @@ WORTHWHILE = 1.05  # a draw goes to float32, which is exact
 DATA = Path(__file__).parent / "data"
 SLIM_WEIGHTS = DATA / "slim.pt"
 FIVE_BLOCKS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # as in the paper, section 2.3
-EVERY_LAYER = (*(f"relu{block}_{index}" for block in range(1, 5) for index in (1, 2)), "relu5_1")
+SLIM_STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_3")  # relu5_1 costs more content than it gives style
 
 
 class BackboneError(ValueError):
@@ -49,8 +68,8 @@ class Recipe:
 
 
 RECIPES = {
-    # slim is so narrow that its five layers say less than VGG's; tools/train_slim.md compares other choices.
-    "slim": Recipe("slim.pt", EVERY_LAYER, "relu4_2", 1),
+    # Of slim not the paper's five; tools/train_slim.md compares choices.
+    "slim": Recipe("slim.pt", SLIM_STYLE, "relu4_2", 1),
     "vgg19": Recipe("vgg19-dcbb9e9d.pth", FIVE_BLOCKS, "relu4_2", 548),
     "squeezenet1_0": Recipe("squeezenet1_0-b66bff10.pth", ("relu1", "fire2", "fire3", "fire5", "fire7"), "fire5", 5),
 }
@@ -254,16 +273,28 @@ def has_weights(name: str) -> bool:
     return os.path.exists(weights_file(name))  # unlike Path.exists, no error where a folder is closed to this user
 
 
-def _slim_network() -> nn.Sequential:
-    """VGG's shape, a quarter as wide (block 5: half); replicate padding and average pooling throughout."""
-    modules: list[nn.Module] = []
+def _slim_network(normalized: bool = False) -> nn.Sequential:
+    """SqueezeNet's way of saving work, as a chain under VGG's names; replicate padding throughout.
+
+    In blocks 3 to 5 a 1 × 1 convolution, `squeeze3_1`, and its ReLU, `squeezed3_1`, leave few channels for the 3 × 3
+    convolution `conv3_1` to look at. `conv2_1` takes every second position: pooling would lose fine lines there.
+
+    Args:
+        normalized: with a batch norm behind each convolution, `norm_conv3_1`, as while slim is trained.
+    """
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
     channels = 3
-    for block, width in enumerate(SLIM_WIDTHS, start=1):
-        for _ in range(2 if block < 5 else 1):
-            modules += [nn.Conv2d(channels, width, 3, padding=1, padding_mode="replicate"), nn.ReLU()]
-            channels = width
-        modules.append(nn.AvgPool2d(2))
-    return _name_like_vgg(modules[:-1])
+    for name, (width, kernel, stride) in SLIM_PLAN.items():
+        if name in POOLED_BEFORE:
+            modules[f"pool{int(name[-3]) - 1}"] = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        modules[name] = nn.Conv2d(
+            channels, width, kernel, stride, kernel // 2, padding_mode="replicate", bias=not normalized
+        )
+        if normalized:
+            modules[f"norm_{name}"] = nn.BatchNorm2d(width)
+        modules[name.replace("conv", "relu").replace("squeeze", "squeezed")] = nn.ReLU()
+        channels = width
+    return nn.Sequential(modules)
 
 
 def _torchvision_features(name: str, pretrained: bool) -> nn.Sequential:
@@ -327,8 +358,6 @@ def _name_like_vgg(modules: Iterable[nn.Module]) -> nn.Sequential:
         if isinstance(module, nn.Conv2d):
             index += 1
             named[f"conv{block}_{index}"] = module
-        elif isinstance(module, nn.BatchNorm2d):  # only while slim is trained
-            named[f"norm{block}_{index}"] = module
         elif isinstance(module, nn.ReLU):
             # torchvision's ReLUs work in place and would overwrite a feature map taken just before them.
             named[f"relu{block}_{index}"] = nn.ReLU(inplace=False)

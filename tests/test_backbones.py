@@ -83,11 +83,14 @@ def test_squeezenet_equals_a_hand_run_of_torchvisions_modules(image):
 def test_slim_equals_a_hand_run_of_its_weights(image):
     weights = {name: tensor.float() for name, tensor in torch.load(SLIM_WEIGHTS, weights_only=True).items()}
     x = (image - MEAN) / STD
-    for name in "1_1 1_2 2_1 2_2 3_1 3_2 4_1 4_2 5_1".split():
-        if name.endswith("_1") and name != "1_1":
-            x = nn.functional.avg_pool2d(x, 2)
-        x = nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
-        x = nn.functional.conv2d(x, weights[f"conv{name}.weight"], weights[f"conv{name}.bias"]).relu()
+    for name in "1_1 2_1 3_1 3_2 3_3 4_1 4_2 4_3 5_1".split():
+        if name in ("3_1", "4_1", "5_1"):
+            x = nn.functional.max_pool2d(x, 3, stride=2, ceil_mode=True)
+        if name > "3":
+            x = nn.functional.conv2d(x, weights[f"squeeze{name}.weight"], weights[f"squeeze{name}.bias"]).relu()
+        border, stride = (2, 2) if name == "2_1" else (1, 1)
+        x = nn.functional.pad(x, 4 * [border], mode="replicate")
+        x = nn.functional.conv2d(x, weights[f"conv{name}.weight"], weights[f"conv{name}.bias"], stride).relu()
         got = load_backbone("slim")(image, [f"relu{name}"])[f"relu{name}"]
         torch.testing.assert_close(got, x, atol=1e-4, rtol=1e-4)
 
@@ -118,8 +121,8 @@ def test_nothing_runs_below_the_deepest_layer_asked_for(image):
     ran = []
     for name, module in backbone.network.named_children():
         module.register_forward_hook(lambda *_, name=name: ran.append(name))
-    backbone(image, ["relu2_1", "relu1_1"])
-    assert ran == ["conv1_1", "relu1_1", "conv1_2", "relu1_2", "pool1", "conv2_1", "relu2_1"]
+    backbone(image, ["relu3_1", "relu1_1"])
+    assert ran == "conv1_1 relu1_1 conv2_1 relu2_1 pool2 squeeze3_1 squeezed3_1 conv3_1 relu3_1".split()
 
 
 def test_features_come_in_the_order_asked_for(image):

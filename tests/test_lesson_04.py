@@ -12,7 +12,7 @@ from stylelib import checks, gallery
 
 MASTER = Path(__file__).parent.parent / "notebooks" / "solutions" / "04_gram_matrices.ipynb"
 SIZE, STEPS = 128, 40
-LAYERS = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
+LAYERS = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_3"]
 STYLES = ["gravel", "grass", "flow_strokes"]
 
 
@@ -58,10 +58,10 @@ def test_shuffling_spares_the_layer_itself_but_not_what_is_computed_from_it(back
     picture = patch(name)
     shuffled = shuffle(picture, permutation(SIZE**2))
     torch.testing.assert_close(stylelib.gram_matrix(shuffled), stylelib.gram_matrix(picture), rtol=1e-4, atol=1e-5)
-    features = backbone(picture, ["relu3_1"])["relu3_1"]
+    features = backbone(picture, ["relu2_1"])["relu2_1"]
     moved = shuffle(features, permutation(features[0, 0].numel()))
     torch.testing.assert_close(stylelib.gram_matrix(moved), stylelib.gram_matrix(features), rtol=1e-3, atol=1e-3)
-    assert distance(backbone, shuffled, picture, ["relu3_1"]) > 1
+    assert distance(backbone, shuffled, picture, ["relu2_1"]) > 0.2
 
 
 @pytest.mark.parametrize("side", [16, 32, 64])
@@ -131,20 +131,20 @@ class MomentObjective:
         return {"style": style, "total": stylelib.objective.STYLE_WEIGHT * style + rest}
 
 
-def test_mean_and_variance_lack_little_with_five_layers_and_much_with_two(backbone, textures):
+def test_mean_and_variance_lack_little_with_five_layers_and_much_with_one(backbone, textures):
     style = patch("flow_strokes")
     start = 0.5 + 0.15 * torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     ratio, made = {}, {}
-    for used in (2, 5):
+    for used in (1, 5):
         layers = LAYERS[:used]
         steps = stylelib.optimize(start, MomentObjective(backbone, style, layers), steps=STEPS)
         image = min(steps, key=lambda step: step.losses["total"]).image
         made[used] = image
         lost = distance(backbone, image, style, layers)
-        assert lost < distance(backbone, start, style, layers) / 10
+        assert lost < distance(backbone, start, style, layers) / 8
         ratio[used] = lost / distance(backbone, textures["flow_strokes"][used - 1], style, layers)
-    assert ratio[2] > 5 and ratio[2] > 5 * ratio[5]
-    of_style, of_gram, of_moments = (hues(image) for image in (style, textures["flow_strokes"][1], made[2]))
+    assert ratio[1] > 5 and ratio[1] > 5 * ratio[5]
+    of_style, of_gram, of_moments = (hues(image) for image in (style, textures["flow_strokes"][0], made[1]))
     rare = of_style < 0.03
     assert of_moments[rare].sum() > 2 * of_gram[rare].sum(), "colors that the painting hardly has"
 
