@@ -427,7 +427,7 @@ def parts(objective: Objective, image: Tensor) -> dict[str, Callable[[], None]]:
         features = objective.backbone(image, objective.layers)
     for hook in hooks:
         hook.remove()
-    padded = [(module, pad(x, (1,) * 4).requires_grad_(), y) for module, x, y in seen]
+    padded = [(module, pad(x, module.padding * 2).requires_grad_(), y) for module, x, y in seen]
     variables, to_image = spectrum(image)
     variables = variables.contiguous().requires_grad_()
     solver = LBFGS(variables)
@@ -437,12 +437,12 @@ def parts(objective: Objective, image: Tensor) -> dict[str, Callable[[], None]]:
 
     def convolve() -> None:
         for module, x, y in padded:
-            torch.autograd.grad(conv2d(x, module.weight, module.bias), x, y)
+            torch.autograd.grad(conv2d(x, module.weight, module.bias, module.stride), x, y)
 
     def border() -> None:
-        for _, x, _ in seen:
+        for module, x, _ in seen:
             x = x.detach().requires_grad_()
-            whole = pad(x, (1,) * 4, mode="replicate")
+            whole = pad(x, module.padding * 2, mode="replicate")
             torch.autograd.grad(whole, x, whole.detach())
 
     def correlate() -> None:

@@ -96,5 +96,5 @@ def test_every_position_belongs_to_exactly_one_tile(shape):
 
 
 def test_a_tile_smaller_than_a_step_is_refused():
-    with pytest.raises(ValueError, match="at least 16 pixels wide"):
-        TiledObjective(SLIM, picture(64, 64), picture(64, 64), tile=8)
+    with pytest.raises(ValueError, match="at least 8 pixels wide"):
+        TiledObjective(SLIM, picture(64, 64), picture(64, 64), tile=7)
