@@ -1,6 +1,6 @@
 """Paints the pictures of the README: photographs of scikit-image in styles of this project, with slim.
 
-uv run python tools/make_readme_pictures.py        # writes overview.jpg and weights.jpg to images/result, two minutes
+uv run python tools/make_readme_pictures.py        # writes overview.jpg and weights.jpg to images/result, some minutes
 """
 
 from pathlib import Path
