@@ -39,9 +39,9 @@ SLIM_PLAN = {
     "squeeze5_1": (64, 1, 1),
     "conv5_1": (256, 3, 1),
 }
-POOLED_BEFORE = ("squeeze3_1", "squeeze4_1", "squeeze5_1")  # block 2 halves the picture by its stride
+POOLED_BEFORE = {"squeeze3_1": "pool2", "squeeze4_1": "pool3", "squeeze5_1": "pool4"}  # block 2 halves by its stride
 # Where convolutions may run in bfloat16, if that is faster: there the final loss stays within 1 % of a run in float32.
-# With slim it came out 2 to 3 % worse. benchmarks/README.md has the figures.
+# With the first slim it came out 2 to 3 % worse. benchmarks/README.md has the figures.
 MIXED = ("vgg19", "squeezenet1_0")
 # Of ImageNet's colors, per channel: every network here was trained on pictures normalized with these.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -286,7 +286,7 @@ def _slim_network(normalized: bool = False) -> nn.Sequential:
     channels = 3
     for name, (width, kernel, stride) in SLIM_PLAN.items():
         if name in POOLED_BEFORE:
-            modules[f"pool{int(name[-3]) - 1}"] = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+            modules[POOLED_BEFORE[name]] = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         modules[name] = nn.Conv2d(
             channels, width, kernel, stride, kernel // 2, padding_mode="replicate", bias=not normalized
         )
