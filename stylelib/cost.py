@@ -4,6 +4,7 @@ import statistics
 import time
 import weakref
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -25,6 +26,7 @@ KEPT_IMAGES = 4  # the current one and the best one, in the loop and in the reci
 ROOMY = 8192  # bytes per pixel, more than twice what VGG-19 takes, the largest network: no need to look closer
 COMFORTABLE = 4.5 * 2**30  # bytes; a picture that takes more is evaluated in tiles, for the sake of whatever else runs
 SMALLER_TILE = 512
+SMALL = 512  # pixels; to compute an evaluation takes less time than to import what plays it through without values
 FEW_PAIRS = 5
 TIMED_STEPS = 12
 CAUTION = 1.15  # convolutions need room of their own, which the bookkeeping does not see
@@ -68,6 +70,10 @@ class TensorMemory(TorchDispatchMode):
         self.now = self.peak = 0
         self._alive: dict[int, int] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing here is compiled, and to tell the compiler so, torch would import it: seconds
+
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
@@ -97,9 +103,9 @@ def memory(
 ) -> int:
     """Bytes of all tensors that `steps` steps of `optimize` at long side `size` hold at their peak.
 
-    One evaluation, targets included, is played through with tensors that have a shape but no values (torch's
-    `FakeTensorMode`): nothing is computed and nothing allocated, so this takes no longer for a large picture. What
-    the optimizer keeps comes on top. Convolutions may take more, 10 % or so, for rooms of their own.
+    One evaluation, targets included, is played through; that of a large picture with tensors that have a shape but no
+    values (torch's `FakeTensorMode`), so that nothing is computed and nothing allocated. What the optimizer keeps comes
+    on top. Convolutions may take more, 10 % or so, for rooms of their own.
 
     Args:
         objective_at: size and kind → objective.
@@ -110,16 +116,20 @@ def memory(
 
 
 def _played(objective_at: ObjectiveAt, shape: tuple[int, int], optimizer: str, size: int, tile: int | None) -> int:
-    from torch._subclasses.fake_tensor import FakeTensorMode  # seconds, and most runs are far from any limit
-
     height, width = scaled_shape(*shape, size)
-    with FakeTensorMode(allow_non_fake_inputs=True), TensorMemory() as account:
+    with _no_values() if size > SMALL else nullcontext(), TensorMemory() as account:
         objective = objective_at(size, Objective if tile is None else partial(OneOfEach, tile=tile))
         image = torch.empty(1, 3, height, width, device=objective.device)
         variables, to_image = spectrum(image) if optimizer == "lbfgs" else (image, lambda pixels: pixels)
         variables.requires_grad_()
         objective(to_image(variables))["total"].backward()
     return account.peak
+
+
+def _no_values() -> AbstractContextManager:
+    from torch._subclasses.fake_tensor import FakeTensorMode  # imports torch's compiler, which takes seconds
+
+    return FakeTensorMode(allow_non_fake_inputs=True)
 
 
 def kept(shape: tuple[int, int], size: int, steps: int, optimizer: str = "lbfgs", pairs: int = HISTORY) -> int:

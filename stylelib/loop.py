@@ -5,9 +5,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from .adam import Adam
 from .lbfgs import FIRST_MOVE, HISTORY, LBFGS
 from .objective import Objective
 from .spectrum import spectrum
@@ -20,7 +20,7 @@ ENORMOUS = 1e30  # the gradients of such a loss, squared and summed, leave the r
 RATES = {"lbfgs": 1.0, "adam": 0.05}
 
 
-Solver = LBFGS | torch.optim.Adam
+Solver = LBFGS | Adam
 
 
 class OptimizationWarning(UserWarning):
@@ -228,7 +228,7 @@ def _solver(
     rate = RATES[name] if learning_rate is None else learning_rate
     if name == "adam":
         pixels = start.clone().requires_grad_()
-        return torch.optim.Adam([pixels], lr=rate), pixels, lambda: pixels
+        return Adam(pixels, rate), pixels, lambda: pixels
     coefficients, to_image = spectrum(start)
     coefficients = coefficients.contiguous().requires_grad_()
     return LBFGS(coefficients, rate, history, first_move), coefficients, lambda: to_image(coefficients)

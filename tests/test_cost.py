@@ -50,6 +50,13 @@ def test_what_is_played_through_is_what_an_evaluation_allocates():
 
 
 @pytest.mark.parametrize("way", [cost.Way(), cost.Way(128, pairs=5)], ids=["in one piece", "in tiles"])
+def test_played_with_values_or_without_them_it_takes_as_much(way, monkeypatch):
+    with_values = needed(size=256, way=way)
+    monkeypatch.setattr(cost, "SMALL", 0)
+    assert needed(size=256, way=way) == pytest.approx(with_values, rel=0.05)
+
+
+@pytest.mark.parametrize("way", [cost.Way(), cost.Way(128, pairs=5)], ids=["in one piece", "in tiles"])
 def test_a_whole_transfer_allocates_what_was_forecast(way, monkeypatch):
     """With its optimizer and all that is kept from step to step: no vector is made once too often."""
     monkeypatch.setattr(cost, "WAYS", (way,))

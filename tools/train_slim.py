@@ -532,7 +532,7 @@ def train(teacher: Backbone, crops: Crops, steps: int, fresh: int, painted: int,
             print(line, flush=True)
             with log.open("a") as lines:
                 lines.write(line + "\n")
-    return Backbone("slim", fold(run.model.student.network)).eval().requires_grad_(False)
+    return Backbone("slim", fold(run.model.student.network)).to(crops.device).eval().requires_grad_(False)
 
 
 # --- from the student to slim -----------------------------------------------------------------------------------

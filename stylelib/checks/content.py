@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from ..adam import Adam
 from .core import Answer, Mistake, by_hand, exercise, expect, expect_gradient, random
 
 # What torch says when a loop goes wrong, and what it means here.
@@ -50,15 +51,13 @@ def _content_gradient(features: Tensor, target: Tensor) -> Tensor:
 
 
 def _reconstruct(objective: Callable[[Tensor], Tensor], start: Tensor, steps: int, rate: float) -> Tensor:
-    """Adam (Kingma and Ba 2015, algorithm 1) from its formulas: torch's would import torch's compiler, six seconds."""
-    image, mean, square = start.detach().clone(), 0.0, 0.0
-    for step in range(1, steps + 1):
-        pixels = image.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(objective(pixels), pixels)
-        mean = 0.9 * mean + 0.1 * gradient
-        square = 0.999 * square + 0.001 * gradient.square()
-        image = image - rate * (mean / (1 - 0.9**step)) / ((square / (1 - 0.999**step)).sqrt() + 1e-8)
-    return image
+    pixels = start.detach().clone().requires_grad_()
+    adam = Adam(pixels, rate)
+    for _ in range(steps):
+        adam.zero_grad()
+        objective(pixels).backward()
+        adam.step()
+    return pixels.detach()
 
 
 @exercise(reference=_squared_distance)
