@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "stylelib"
 ORDER = """
     machine memory cluster files checkpoint console decoding encoding profiles images downloads gallery color lut masks
-    clips reel flow scenes backbones losses objective tiles spectrum lbfgs loop cost transfer
+    clips reel flow scenes backbones losses objective tiles spectrum adam lbfgs loop cost transfer
     bilateral photo video
     doctor look plots sliders screen
     camera studio_recipe studio_preview studio_worker studio_folder studio_session studio_look studio

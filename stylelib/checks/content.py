@@ -7,8 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ..adam import Adam
-from .core import Answer, Mistake, by_hand, exercise, expect, expect_gradient, random
+from .core import Answer, Mistake, by_adam, by_hand, exercise, expect, expect_gradient, random
 
 # What torch says when a loop goes wrong, and what it means here.
 LOOP_ERRORS = {
@@ -51,13 +50,7 @@ def _content_gradient(features: Tensor, target: Tensor) -> Tensor:
 
 
 def _reconstruct(objective: Callable[[Tensor], Tensor], start: Tensor, steps: int, rate: float) -> Tensor:
-    pixels = start.detach().clone().requires_grad_()
-    adam = Adam(pixels, rate)
-    for _ in range(steps):
-        adam.zero_grad()
-        objective(pixels).backward()
-        adam.step()
-    return pixels.detach()
+    return by_adam(objective, start, steps, rate)
 
 
 @exercise(reference=_squared_distance)

@@ -9,9 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..adam import Adam
-from ..lbfgs import LBFGS
-from .core import Answer, Mistake, exercise, expect, expect_gradient, plain, random
+from .core import Answer, Mistake, by_adam, exercise, expect, expect_gradient, plain, random
 
 Objective = Callable[[Tensor], dict[str, Tensor]]
 
@@ -67,22 +65,21 @@ def _total_variation(image: Tensor) -> Tensor:
 
 
 def _optimize_adam(image: Tensor, objective: Objective, steps: int, rate: float) -> Tensor:
-    pixels = image.detach().clone().requires_grad_()
-    adam = Adam(pixels, rate)
-    for _ in range(steps):
-        adam.zero_grad()
-        objective(pixels)["total"].backward()
-        adam.step()
-    return pixels.detach()
+    return by_adam(lambda pixels: objective(pixels)["total"], image, steps, rate)
 
 
 def _optimize_lbfgs(image: Tensor, objective: Objective, steps: int) -> Tensor:
     pixels = image.detach().clone().contiguous().requires_grad_()
-    lbfgs = LBFGS(pixels, history=20, first_move=1 / pixels.numel())  # a first move as small as torch's
-    for _ in range(steps):
+    lbfgs = torch.optim.LBFGS([pixels], max_iter=1, history_size=20, tolerance_grad=0, tolerance_change=0)
+
+    def closure() -> Tensor:
         lbfgs.zero_grad()
-        objective(pixels)["total"].backward()
-        lbfgs.step()
+        total = objective(pixels)["total"]
+        total.backward()
+        return total
+
+    for _ in range(steps):
+        lbfgs.step(closure)
     return pixels.detach()
 
 
