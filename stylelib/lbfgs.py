@@ -47,6 +47,7 @@ class LBFGS:
     def __init__(self, variables: Tensor, rate: float = 1.0, history: int = HISTORY, first_move: float = FIRST_MOVE):
         self.variables, self.rate, self.first_move = variables, rate, first_move
         self.pairs: deque[Pair] = deque(maxlen=history)
+        self._room: list[Tensor] = []  # made for all pairs at once: later, they would lie scattered in memory
         self.gradient: Tensor | None = None  # of the last step, and the move that it made
         self.move: Tensor | None = None
 
@@ -68,10 +69,7 @@ class LBFGS:
 
     @torch.no_grad()
     def step(self) -> None:
-        """One move, by the gradient in `variables.grad`, which is then empty.
-
-        It is taken and not copied, and no vector is made twice: each is as large as the picture.
-        """
+        """One move, by the gradient in `variables.grad`, which is then empty: it is taken and not copied."""
         gradient, self.variables.grad = self.variables.grad.flatten(), None
         if self.gradient is None:
             factor = self.first_move * gradient.numel() / gradient.abs().sum().clamp(min=1)
@@ -97,4 +95,14 @@ class LBFGS:
     def _learn(self, move: Tensor, change: Tensor) -> None:
         curvature = change.dot(move)
         if curvature > LEAST_CURVATURE:
-            self.pairs.append(Pair(move, change, 1 / curvature))
+            for kept, new in zip(room := self._room_for_a_pair(move), (move, change), strict=True):
+                kept.copy_(new)
+            self.pairs.append(Pair(*room, 1 / curvature))
+
+    def _room_for_a_pair(self, move: Tensor) -> tuple[Tensor, Tensor]:
+        """That of the oldest pair, if there are as many as are kept."""
+        if len(self.pairs) == self.pairs.maxlen:
+            return self.pairs.popleft()[:2]
+        if not self._room:
+            self._room = [torch.empty_like(move) for _ in range(2 * (self.pairs.maxlen - len(self.pairs)))]
+        return self._room.pop(), self._room.pop()

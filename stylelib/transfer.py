@@ -301,7 +301,7 @@ def _coarse_to_fine(run: Run, objective_at: cost.ObjectiveAt) -> Result:
     progress, status = _begun(run, objective_at), FINISHED
     while status == FINISHED and progress.level < len(run.scales):
         status = _paint(progress, objective_at, run)
-    give_memory_back()  # a kernel or a studio that goes on may not need so much again
+        give_memory_back()  # what comes next, a larger scale or something else, finds no room between these pieces
     image = enlarged(progress.image, run.shape_at(size), run.base)
     if run.checkpoint and status != INTERRUPTED:
         run.checkpoint.remove()
@@ -350,7 +350,7 @@ def _descent(progress: Progress, objective_at: cost.ObjectiveAt, run: Run) -> De
     if not progress.descent:
         progress.image = enlarged(progress.image, run.shape_at(scale), run.base)
     objective, project = objective_at(scale, way.make), run.project_at(scale)
-    history = way.pairs if run.optimizer == "lbfgs" else None
+    history = min(way.pairs, steps) if run.optimizer == "lbfgs" else None
     descent = Descent(progress.image, objective, steps, optimizer=run.optimizer, project=project, history=history)
     if progress.descent:
         descent.load_state_dict(progress.descent)
