@@ -5,7 +5,7 @@
 
 import pytest
 import torch
-from quality import filter_distance, layout_kept, patch_distance
+from quality import filter_distance, form_distance, layout_kept, patch_distance
 
 import stylelib
 from stylelib import gallery
@@ -20,6 +20,13 @@ TEXTURES = {
     "gravel": (0.00545, 0.00786),
     "mosaic": (0.0155, 0.0208),
 }
+# (content, style) → form_distance to the style. The first slim, which had the colors and grain of a style and few of
+# its forms, has 0.43 and 0.45 here.
+FORMS = {
+    ("chelsea", "stained_glass"): 0.362,
+    ("chelsea", "geometric"): 0.393,
+}
+FORM_BAND = 0.1
 BAND = 0.15  # two processors round differently, and the pictures differ by that
 
 
@@ -27,6 +34,11 @@ def transfer(names):
     content, style = (gallery.load(name, size=256) for name in names)
     result = stylelib.stylize(content, style, size=256, steps=60).image  # from 128 pixels to 256
     return patch_distance(result, style), filter_distance(result, style), layout_kept(result, content)
+
+
+def forms(names):
+    content, style = (gallery.load(name, size=256) for name in names)
+    return form_distance(stylelib.stylize(content, style, size=256, steps=60).image, style)
 
 
 def texture(name):
@@ -42,6 +54,22 @@ def test_a_transfer_is_as_good_as_committed(names):
     assert patches < (1 + BAND) * SCORES[names][0]
     assert filters < (1 + BAND) * SCORES[names][1]
     assert layout > (1 - BAND) * SCORES[names][2]
+
+
+@pytest.mark.parametrize("names", FORMS, ids="+".join)
+def test_a_transfer_has_the_forms_of_its_style(names):
+    assert forms(names) < (1 + FORM_BAND) * FORMS[names]
+
+
+@pytest.mark.parametrize("name", ["mosaic", "geometric", "stained_glass"])
+def test_forms_are_more_than_colors_and_frequencies(name):
+    """The same frequencies, each as strong, laid anywhere: all forms are gone."""
+    style = gallery.load(name, size=256)
+    spectrum = torch.fft.rfft2(style)
+    noise = torch.fft.rfft2(torch.rand(style.shape[-2:], generator=torch.Generator().manual_seed(0)))
+    without = torch.fft.irfft2(spectrum * noise / noise.abs(), style.shape[-2:]).clamp(0, 1)
+    turned = style.rot90(2, (-2, -1))  # the same forms in other places
+    assert form_distance(turned, style) < form_distance(without, style) / 5
 
 
 @pytest.mark.parametrize("name", TEXTURES)
@@ -64,5 +92,7 @@ def test_the_measures_tell_good_pictures_from_bad_ones():
 if __name__ == "__main__":
     for names in SCORES:
         print(f"    {names}: ({', '.join(f'{score:.3g}' for score in transfer(names))}),")
+    for names in FORMS:
+        print(f"    {names}: {forms(names):.3g},")
     for name in TEXTURES:
         print(f'    "{name}": ({", ".join(f"{score:.3g}" for score in texture(name))}),')
