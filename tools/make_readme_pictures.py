@@ -1,15 +1,20 @@
-"""Paints the pictures of the README: photographs of scikit-image in styles of this project, with slim.
+"""Paints the pictures of the README and of lesson 10: photographs of scikit-image in styles of this project.
 
-uv run python tools/make_readme_pictures.py        # writes overview.jpg and weights.jpg to images/result, some minutes
+uv run python tools/make_readme_pictures.py           # writes all to images/result, some minutes
+uv run python tools/make_readme_pictures.py weights   # only that one
+
+All are slim's but half of teacher.jpg, for which torchvision downloads squeezenet1_0, 5 MB, if it is not here.
 """
 
+import sys
 from pathlib import Path
 
+import torch
 from matplotlib.figure import Figure
 from PIL import ImageOps
 from torchvision.transforms.v2 import functional as TF
 
-from stylelib import gallery, plots, stylize
+from stylelib import gallery, load_backbone, plots, stylize
 from stylelib.files import replacing
 
 FOLDER = Path(__file__).resolve().parent.parent / "images" / "result"
@@ -20,6 +25,7 @@ PAIRS = [
     ("stereo_motorcycle", "geometric"),
 ]
 WEIGHTS = (0.5, 4, 32, 256, 2048)
+DPI = 110
 PANEL = 320  # pixels; the middle of each picture is shown as a square
 
 
@@ -48,12 +54,23 @@ def weights() -> Figure:
     return plots.pictures(results, height=2.2)
 
 
+def teacher() -> Figure:
+    """A style, slim's picture in it, and that of its teacher with the same weights; no titles, lesson 10 has them."""
+    content, style = gallery.load("rocket", 512), gallery.load("marbling", 512)
+    painted = [stylize(content, style, backbone=load_backbone(name)).image for name in ("slim", "squeezenet1_0")]
+    row = torch.cat([panel(image) for image in (style, *painted)], dim=-1)
+    figure = Figure(figsize=(row.shape[-1] / DPI, row.shape[-2] / DPI))
+    figure.figimage(row[0].permute(1, 2, 0))
+    return figure
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    for paint in (overview, weights):
-        path = FOLDER / f"{paint.__name__}.jpg"
+    pictures = {paint.__name__: paint for paint in (overview, weights, teacher)}
+    for name in sys.argv[1:] or pictures:
+        path = FOLDER / f"{name}.jpg"
         with replacing(path) as beside:
-            paint().savefig(beside, dpi=110, pil_kwargs={"quality": 88})
+            pictures[name]().savefig(beside, dpi=DPI, pil_kwargs={"quality": 88})
         print(f"wrote {path.name} ({path.stat().st_size / 1000:.0f} kB)")
 
 
