@@ -18,12 +18,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import atheris
+import psutil
 import torch
 
 with atheris.instrument_imports(include=["PIL", "stylelib"]):
     from PIL import Image
 
     from stylelib import console, load_image, lut
+    from stylelib.machine import give_memory_back
     from stylelib.masks import load_mask
     from stylelib.studio_folder import settings
 
@@ -31,6 +33,8 @@ import try_damaged_files
 
 SIZE = 64
 SECONDS, MEGABYTES = 5, 3500  # torch itself takes more than one gigabyte
+TIDY = 1500 * 2**20  # bytes; stylelib keeps what it lets go (`machine.KEPT`), and large pictures come in any order
+PROCESS = psutil.Process()
 
 
 def picture(data: bytes) -> None:
@@ -39,6 +43,8 @@ def picture(data: bytes) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             expect_sentence(lambda read=read: read(io.BytesIO(data)))
+    if PROCESS.memory_info().rss > TIDY:
+        give_memory_back()  # what is left after that is a leak, or was needed at once
 
 
 def cube(data: bytes) -> None:
