@@ -26,7 +26,7 @@ KEPT_IMAGES = 4  # the current one and the best one, in the loop and in the reci
 ROOMY = 8192  # bytes per pixel, more than twice what VGG-19 takes, the largest network: no need to look closer
 COMFORTABLE = 4.5 * 2**30  # bytes; a picture that takes more is evaluated in tiles, for the sake of whatever else runs
 SMALLER_TILE = 512
-SMALL = 512  # pixels; to compute an evaluation takes less time than to import what plays it through without values
+SMALL = 512  # pixels
 FEW_PAIRS = 5
 TIMED_STEPS = 12
 CAUTION = 1.15  # convolutions need room of their own, which the bookkeeping does not see
@@ -100,24 +100,35 @@ def memory(
     steps: int,
     optimizer: str = "lbfgs",
     way: Way = WAYS[0],
+    values: bool = False,
 ) -> int:
     """Bytes of all tensors that `steps` steps of `optimize` at long side `size` hold at their peak.
 
-    One evaluation, targets included, is played through; that of a large picture with tensors that have a shape but no
-    values (torch's `FakeTensorMode`), so that nothing is computed and nothing allocated. What the optimizer keeps comes
-    on top. Convolutions may take more, 10 % or so, for rooms of their own.
+    One evaluation, targets included, is played through with tensors that have a shape but no values (torch's
+    `FakeTensorMode`): nothing is computed and nothing allocated, so this takes no longer for a large picture. What
+    the optimizer keeps comes on top. Convolutions may take more, 10 % or so, for rooms of their own.
 
     Args:
         objective_at: size and kind → objective.
         shape: (H, W) of the picture to optimize, in any size.
         way: how it is to be optimized.
+        values: the evaluation is computed. Of a picture that is known to fit and not larger than `SMALL`, this takes
+            less time than to import what plays it through.
     """
-    return _played(objective_at, shape, optimizer, size, way.tile) + kept(shape, size, steps, optimizer, way.pairs)
+    played = _played(objective_at, shape, optimizer, size, way.tile, values)
+    return played + kept(shape, size, steps, optimizer, way.pairs)
 
 
-def _played(objective_at: ObjectiveAt, shape: tuple[int, int], optimizer: str, size: int, tile: int | None) -> int:
+def _played(
+    objective_at: ObjectiveAt,
+    shape: tuple[int, int],
+    optimizer: str,
+    size: int,
+    tile: int | None,
+    values: bool = False,
+) -> int:
     height, width = scaled_shape(*shape, size)
-    with _no_values() if size > SMALL else nullcontext(), TensorMemory() as account:
+    with nullcontext() if values else _no_values(), TensorMemory() as account:
         objective = objective_at(size, Objective if tile is None else partial(OneOfEach, tile=tile))
         image = torch.empty(1, 3, height, width, device=objective.device)
         variables, to_image = spectrum(image) if optimizer == "lbfgs" else (image, lambda pixels: pixels)

@@ -81,7 +81,8 @@ def forecast(content: Tensor, backbone: Backbone, size: int = 512, steps: int = 
     used = _in_use(device)  # before steps are timed: what they let go is kept for the next ones
     seconds = estimate(backbone, size, steps, shape, way.make)
     height, width = scaled_shape(*shape, size)
-    memory = used + max(reading, cost.CAUTION * cost.memory(objective_at, shape, size, last, way=way))
+    tensors = cost.memory(objective_at, shape, size, last, way=way, values=size <= cost.SMALL)  # it fits, as `way` says
+    memory = used + max(reading, cost.CAUTION * tensors)
     return (
         f"{width} × {height} pixels with {backbone.name} on {device}, {steps} evaluations: "
         f"about {max(seconds, 1):.0f} s and {cost.gigabytes(memory)} of memory"

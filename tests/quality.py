@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+DIRECTIONS, PERIOD, WIDTH = 6, 4.0, 1.8  # of the waves in `form_distance`; the last two in pixels
 SOBEL = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
 
 
@@ -73,18 +74,18 @@ def _forms(image: Tensor, levels: int) -> Iterator[Tensor]:
 
 def _modulus(picture: Tensor) -> Tensor:
     """(N, 1, h, w) → (N, 6, h, w): how strong waves of period 4 in six directions are at each place."""
-    even, odd = F.conv2d(F.pad(picture, (4,) * 4, mode="reflect"), _waves()).unflatten(1, (6, 2)).unbind(2)
+    even, odd = F.conv2d(F.pad(picture, (4,) * 4, mode="reflect"), _waves()).unflatten(1, (DIRECTIONS, 2)).unbind(2)
     return (even**2 + odd**2 + 1e-12).sqrt()
 
 
 @cache
-def _waves(directions: int = 6, period: float = 4.0, width: float = 1.8) -> Tensor:
-    """Gabor wavelets with their phase shifted, (2 · directions, 1, 9, 9); none answers to an even area."""
+def _waves() -> Tensor:
+    """Gabor wavelets of DIRECTIONS, each in two phases, (2 · DIRECTIONS, 1, 9, 9); none answers to an even area."""
     y, x = torch.meshgrid(torch.arange(-4.0, 5), torch.arange(-4.0, 5), indexing="ij")
-    window = torch.exp(-(x**2 + y**2) / (2 * width**2))
+    window = torch.exp(-(x**2 + y**2) / (2 * WIDTH**2))
     waves = []
-    for angle in (math.pi * k / directions for k in range(directions)):
-        phase = 2 * math.pi * (x * math.cos(angle) + y * math.sin(angle)) / period
+    for angle in (math.pi * k / DIRECTIONS for k in range(DIRECTIONS)):
+        phase = 2 * math.pi * (x * math.cos(angle) + y * math.sin(angle)) / PERIOD
         even = window * phase.cos()
         even = even - window * even.sum() / window.sum()
         waves += [wave / even.norm() for wave in (even, window * phase.sin())]

@@ -1,4 +1,4 @@
-"""Our Adam is torch's, bit for bit but for rounding, also when it goes on from a kept state."""
+"""Our Adam is torch's up to rounding, and goes on from a kept state bit for bit."""
 
 import pytest
 import torch
@@ -46,7 +46,6 @@ def test_it_goes_on_from_a_state_bit_for_bit(start):
     x = start.clone().requires_grad_()
     first = Adam(x, 0.05)
     walk(x, first, 4)
-    second = Adam(x, 0.7)
+    second = Adam(x, 0.05)
     second.load_state_dict(first.state_dict())
-    second.rate = 0.05
     torch.testing.assert_close(walk(x, second, 5), whole[4:], rtol=0, atol=0)

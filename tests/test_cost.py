@@ -50,10 +50,8 @@ def test_what_is_played_through_is_what_an_evaluation_allocates():
 
 
 @pytest.mark.parametrize("way", [cost.Way(), cost.Way(128, pairs=5)], ids=["in one piece", "in tiles"])
-def test_played_with_values_or_without_them_it_takes_as_much(way, monkeypatch):
-    with_values = needed(size=256, way=way)
-    monkeypatch.setattr(cost, "SMALL", 0)
-    assert needed(size=256, way=way) == pytest.approx(with_values, rel=0.05)
+def test_played_with_values_or_without_them_it_takes_as_much(way):
+    assert needed(way=way) == pytest.approx(needed(way=way, values=True), rel=0.05)
 
 
 @pytest.mark.parametrize("way", [cost.Way(), cost.Way(128, pairs=5)], ids=["in one piece", "in tiles"])

@@ -6,7 +6,7 @@ uv run python tools/make_readme_pictures.py weights   # only that one
 All are slim's but half of teacher.jpg, for which torchvision downloads squeezenet1_0, 5 MB, if it is not here.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import torch
@@ -55,7 +55,7 @@ def weights() -> Figure:
 
 
 def teacher() -> Figure:
-    """A style, slim's picture in it, and that of its teacher with the same weights; no titles, lesson 10 has them."""
+    """A style, slim's picture in it, and its teacher's with the same style weight; no titles, lesson 10 has them."""
     content, style = gallery.load("rocket", 512), gallery.load("marbling", 512)
     painted = [stylize(content, style, backbone=load_backbone(name)).image for name in ("slim", "squeezenet1_0")]
     row = torch.cat([panel(image) for image in (style, *painted)], dim=-1)
@@ -65,9 +65,11 @@ def teacher() -> Figure:
 
 
 def main() -> None:
-    FOLDER.mkdir(exist_ok=True)
     pictures = {paint.__name__: paint for paint in (overview, weights, teacher)}
-    for name in sys.argv[1:] or pictures:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=pictures, help="which; without any, all of them")
+    FOLDER.mkdir(exist_ok=True)
+    for name in parser.parse_args().names or pictures:
         path = FOLDER / f"{name}.jpg"
         with replacing(path) as beside:
             pictures[name]().savefig(beside, dpi=DPI, pil_kwargs={"quality": 88})

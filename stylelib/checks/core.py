@@ -170,7 +170,10 @@ def plain(value: object) -> object:
 
 
 def by_adam(objective: Callable[[Tensor], Tensor], start: Tensor, steps: int, rate: float) -> Tensor:
-    """Adam (Kingma and Ba 2015, algorithm 1) from its formulas: torch's would import torch's compiler, six seconds."""
+    """Adam (Kingma and Ba 2015, algorithm 1) from its formulas; the image after `steps` steps.
+
+    torch's would import torch's compiler, seconds, and the package's own is not used to judge what does the same.
+    """
     image, mean, square = start.detach().clone(), 0.0, 0.0
     for step in range(1, steps + 1):
         pixels = image.clone().requires_grad_()
