@@ -27,7 +27,7 @@ CONTENT, STYLE = "coffee", "flow_strokes"
 ASPECT = 3 / 4
 STEPS = 24  # of a full run at its last scale; as many pairs, or fewer, are kept
 REFERENCE = 1024  # px, in one piece: what a pixel costs there is 1
-WAYS = {"whole": cost.Way(), "tiles": cost.WAYS[2], "chosen": None}
+WAYS = {"whole": cost.Way(), "tiles": cost.Way(cost.TILE, cost.FEW_PAIRS), "chosen": None}
 
 
 def one(size: int, name: str, way: str) -> dict[str, float]:

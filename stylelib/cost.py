@@ -24,7 +24,7 @@ from .tiles import TILE, Tile, TiledObjective, cut
 OTHER_VECTORS = 2  # beside its pairs, L-BFGS keeps its last gradient and its last move
 KEPT_IMAGES = 4  # the current one and the best one, in the loop and in the recipe
 ROOMY = 8192  # bytes per pixel, more than twice what VGG-19 takes, the largest network: no need to look closer
-COMFORTABLE = 4.5 * 2**30  # bytes; a picture that takes more is evaluated in tiles, for the sake of whatever else runs
+COMFORTABLE = 3.75 * 2**30  # bytes; what takes more is done in a more frugal way, for the sake of whatever else runs
 SMALLER_TILE = 512
 SMALL = 512  # pixels
 FEW_PAIRS = 5
@@ -50,7 +50,13 @@ class Way:
         return Objective if self.tile is None else partial(TiledObjective, tile=self.tile)
 
 
-WAYS = (Way(), Way(TILE), Way(TILE, FEW_PAIRS), Way(SMALLER_TILE, FEW_PAIRS))  # from fast to frugal
+WAYS = (
+    Way(),
+    Way(None, FEW_PAIRS),
+    Way(TILE),
+    Way(TILE, FEW_PAIRS),
+    Way(SMALLER_TILE, FEW_PAIRS),
+)  # from fast to frugal
 ObjectiveAt = Callable[[int, Callable[..., Objective]], Objective]  # size, kind of objective → the objective there
 
 

@@ -55,6 +55,20 @@ def gram_sum(features: Tensor, mask: Tensor | None = None) -> Tensor:
         return _SelfProduct.apply(features.float() if features.dtype == torch.float16 else features)
 
 
+def gram_sum_gradient(features: Tensor, gradient: Tensor, mask: Tensor | None = None) -> Tensor:
+    """m² (g + gᵀ) F: the gradient at the features of a loss whose gradient at their `gram_sum` is g, (N, C, C).
+
+    Autograd finds the same; this is for when g is known and the sum is not needed again. Other arguments, and the shape
+    of the result, as of `gram_sum`; in the memory layout of the features.
+    """
+    if features.dtype == torch.float16:
+        features = features.float()
+    both = (gradient + gradient.mT).to(features.dtype)
+    result = torch.empty_like(features)
+    torch.bmm(features.flatten(2).mT, both, out=result.flatten(2).mT)
+    return result if mask is None else result.mul_(mask.square().to(features.dtype))
+
+
 def energy(mask: Tensor) -> Tensor:
     """Σ m²: by how many positions a guided Gram matrix is divided."""
     return mask.square().sum().clamp_min(TINY)
@@ -77,14 +91,12 @@ class _SelfProduct(torch.autograd.Function):
     @staticmethod
     def backward(context, gradient: Tensor) -> Tensor:
         (features,) = context.saved_tensors
-        both = (gradient + gradient.mT).to(features.dtype)
         if torch.is_grad_enabled():  # asked for a gradient of this gradient
+            both = (gradient + gradient.mT).to(features.dtype)
             return (both @ features.flatten(2)).view_as(features)
         # Laid out in memory as the features are. Being no view, it is also where autograd adds what the deeper layers
         # say, instead of making a third tensor.
-        result = torch.empty_like(features)
-        torch.bmm(features.flatten(2).mT, both, out=result.flatten(2).mT)
-        return result
+        return gram_sum_gradient(features, gradient)
 
 
 def content_loss(

@@ -18,6 +18,7 @@ from .losses import (
     gram_distance,
     gram_matrix,
     gram_sum,
+    gram_sum_gradient,
     out_of_range,
     scaled_content,
     squared_distances,
@@ -115,6 +116,10 @@ class ContentTerm:
         """Layer → ‖F − P‖² over the positions given: of a part of the picture if `places` says which."""
         return squared_distances(features, _cut(self.targets, places))
 
+    def gradient(self, layer: str, feature: Tensor, of_sum: Tensor, places: Places) -> Tensor:
+        """The gradient at the features of a layer, from that of the loss at their sum: 2 g (F − P)."""
+        return (feature - self.targets[layer][..., *places[layer]]).mul_(2 * of_sum)
+
     def loss(self, sums: Mapping[str, Tensor], positions: Mapping[str, int]) -> Tensor:
         """The content loss, from the sums over the whole picture."""
         return scaled_content(sums, self.targets, weights=self.layers, convention=self.convention)
@@ -145,6 +150,11 @@ class StyleTerm:
         """Layer → Σ m² F Fᵀ over the positions given: of a part of the picture if `places` says which."""
         masks = _cut(self.masks, places)
         return {name: gram_sum(features[name], masks.get(name)) for name in self.layers}
+
+    def gradient(self, layer: str, feature: Tensor, of_sum: Tensor, places: Places) -> Tensor:
+        """The gradient at the features of a layer, from that of the loss at their sum: m² (g + gᵀ) F."""
+        mask = self.masks[layer][..., *places[layer]] if self.masks else None
+        return gram_sum_gradient(feature, of_sum, mask)
 
     def loss(self, sums: Mapping[str, Tensor], positions: Mapping[str, int]) -> Tensor:
         """The style loss, from the sums over the whole picture and its number of positions at each layer."""

@@ -9,12 +9,12 @@ by each sum. Given these numbers, the tiles no longer depend on each other: each
 and of those around it, and what neighbors say of a pixel is added up.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from .losses import energy, gram_sum
 from .machine import give_memory_back
@@ -115,61 +115,92 @@ class TiledObjective(Objective):
         """The tiles in which these layers see a picture (1, 3, H, W)."""
         return cut(tuple(picture.shape[-2:]), self._sights(picture, layers), self.tile)
 
-    def sums(self, crop: Tensor, tile: Tile) -> list[Tensor]:
-        """What the terms sum up over the positions of one tile, one tensor for each term and layer of it."""
-        features = self._look(crop, tile)
-        return [total for term in self.terms for total in term.sums(features, tile.places).values()]
+    def sums(self, image: Tensor) -> list[Tensor]:
+        """What the terms sum up over the positions of an image, one tensor for each term and layer of it."""
+        totals: list[Tensor] = []
+        for tile, features in self._seen(image, self.layers):
+            parts = [part for term in self.terms for part in term.sums(features, tile.places).values()]
+            totals = [total + part for total, part in zip(totals, parts, strict=True)] if totals else parts
+        return totals
 
-    def _seen(self, picture: Tensor, sights: Mapping[str, Sight]) -> Iterator[tuple[Tile, dict[str, Tensor]]]:
-        for tile in self.tiles(picture, sights):
-            yield tile, self._look(picture[..., *tile.crop].to(self.device), tile)
+    def gradient(self, image: Tensor, of_sums: Iterable[Tensor]) -> Tensor:
+        """The gradient at the pixels of an image, from that of the loss at the `sums`."""
+        following = iter(of_sums)
+        by_term = [{name: next(following) for name in term.layers} for term in self.terms]
+        gradient = torch.zeros_like(image)
+        for tile in self.tiles(image, self.layers):
+            crop = image[..., *tile.crop].detach().requires_grad_()
+            with torch.enable_grad():
+                features = self.backbone.taps(crop, tile.own)
+                starts = [
+                    _Start.apply(feature, partial(self._gradient_at, name, by_term, tile))
+                    for name, feature in features.items()
+                ]
+            (at_pixels,) = torch.autograd.grad(starts, crop)
+            gradient[..., *tile.crop] += at_pixels
+        return gradient
 
-    def _look(self, crop: Tensor, tile: Tile) -> dict[str, Tensor]:
-        """Layer → features at the positions of a tile."""
-        features = self.backbone.taps(crop, tile.own)
-        return {name: _cut_out(feature, tile.own[name]) for name, feature in features.items()}
+    def _gradient_at(self, layer: str, by_term: list[dict[str, Tensor]], tile: Tile, feature: Tensor) -> Tensor:
+        """The gradient at the feature map of a crop, from that at the sums: zero outside the tile's own positions."""
+        inside = _cut_out({layer: feature}, tile)
+        gradient = torch.zeros_like(feature)
+        for term, of_sums in zip(self.terms, by_term, strict=True):
+            if layer in of_sums:
+                gradient[..., *tile.own[layer]] += term.gradient(layer, inside[layer], of_sums[layer], tile.places)
+        return gradient
+
+    def _seen(self, picture: Tensor, layers: Iterable[str]) -> Iterator[tuple[Tile, dict[str, Tensor]]]:
+        for tile in self.tiles(picture, layers):
+            yield tile, _cut_out(self.backbone.taps(picture[..., *tile.crop].to(self.device), tile.own), tile)
 
     def _sights(self, picture: Tensor, layers: Iterable[str]) -> dict[str, Sight]:
         return {name: sight(self.backbone.network, name, tuple(picture.shape[-2:])) for name in layers}
 
 
 class _SumsOverTiles(torch.autograd.Function):
-    """image → the sums of `TiledObjective.sums` over all tiles, with the gradient computed tile by tile."""
+    """image → the `sums` of a `TiledObjective`, with its `gradient`.
+
+    What is as large as the picture and what is as small as a tile find no room in each other's pieces of memory, so
+    those are given back in between.
+    """
 
     @staticmethod
     def forward(context, image: Tensor, objective: TiledObjective) -> tuple[Tensor, ...]:
         context.save_for_backward(image)
         context.objective = objective
-        parts = (objective.sums(image[..., *tile.crop], tile) for tile in objective.tiles(image, objective.layers))
-        totals = next(parts)
-        for sums in parts:
-            totals = [total + more for total, more in zip(totals, sums, strict=True)]
-        give_memory_back()  # between the pieces that tiles leave behind, what is as large as the picture finds no room
-        return tuple(totals)
+        give_memory_back()
+        return tuple(objective.sums(image))
 
     @staticmethod
-    def backward(context, *gradients: Tensor) -> tuple[Tensor, None]:
-        (image,), objective = context.saved_tensors, context.objective
-        gradient = torch.zeros_like(image)
-        for tile in objective.tiles(image, objective.layers):
-            crop = image[..., *tile.crop].detach().requires_grad_()
-            with torch.enable_grad():
-                sums = objective.sums(crop, tile)
-            (seen,) = torch.autograd.grad(sums, crop, gradients)
-            gradient[..., *tile.crop] += seen
+    def backward(context, *of_sums: Tensor) -> tuple[Tensor, None]:
+        (image,) = context.saved_tensors
+        gradient = context.objective.gradient(image, of_sums)
         give_memory_back()
         return gradient, None
 
 
-def _cut_out(feature: Tensor, window: Window) -> Tensor:
-    """The window of a feature map as a map of its own, in channels-last layout too.
+class _Start(torch.autograd.Function):
+    """feature → 0, with the gradient that `gradient_at` computes from it: where the way back to the pixels starts.
 
-    By negative padding: a slice would be copied again by each product with it, and each of its two dimensions would
-    bring a map of zeros as large as the whole for the gradient.
+    Autograd calls it when it comes by, and adds in place to what the deeper layers say.
     """
-    rows, columns = window
-    height, width = feature.shape[-2:]
-    return pad(feature, (-columns.start, columns.stop - width, -rows.start, rows.stop - height))
+
+    @staticmethod
+    def forward(context, feature: Tensor, gradient_at: Callable[[Tensor], Tensor]) -> Tensor:
+        context.save_for_backward(feature)
+        context.gradient_at = gradient_at
+        return feature.new_zeros(())
+
+    @staticmethod
+    def backward(context, _: Tensor) -> tuple[Tensor, None]:
+        return context.gradient_at(*context.saved_tensors), None
+
+
+def _cut_out(features: dict[str, Tensor], tile: Tile) -> dict[str, Tensor]:
+    """Layer → the features at the tile's own positions, as maps of their own: each product with a slice would copy it
+    again."""
+    inside = {name: feature.detach()[..., *tile.own[name]] for name, feature in features.items()}
+    return {name: feature.contiguous(memory_format=torch.channels_last) for name, feature in inside.items()}
 
 
 def _tile(core: Window, sights: Mapping[str, Sight], before: int, after: int) -> Tile:

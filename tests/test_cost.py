@@ -180,11 +180,14 @@ def test_on_a_processor_a_large_picture_leaves_memory_to_others(free, monkeypatc
     free(2**40)
     assert way(512) == cost.WAYS[0]
     monkeypatch.setattr(cost, "COMFORTABLE", needed(size=512) - 1)
+    assert way(512) == cost.Way(None, cost.FEW_PAIRS), "to forget old steps costs less time than tiles"
+    monkeypatch.setattr(cost, "COMFORTABLE", needed(size=512, way=cost.Way(None, cost.FEW_PAIRS)) - 1)
+    monkeypatch.setattr(cost, "WAYS", (*cost.WAYS[:2], cost.Way(256)))
     assert way(512).make is not Objective
 
 
 def test_a_poster_of_twelve_megapixels_takes_less_than_six_gigabytes():
-    assert cost.CAUTION * needed(size=4096, steps=24, way=cost.WAYS[2]) < 6e9
+    assert cost.CAUTION * needed(size=4096, steps=24, way=cost.Way(cost.TILE, cost.FEW_PAIRS)) < 6e9
 
 
 # --- seconds

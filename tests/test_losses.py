@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from stylelib.losses import content_loss, gram_matrix, gram_sum, out_of_range, style_loss, total_variation
+from stylelib.losses import (
+    content_loss,
+    gram_matrix,
+    gram_sum,
+    gram_sum_gradient,
+    out_of_range,
+    style_loss,
+    total_variation,
+)
 
 
 def random_features(*shape, seed=0, dtype=torch.float32):
@@ -264,6 +272,19 @@ def test_gram_sums_add_up_over_tiles():
     features = torch.rand(1, 4, 6, 10, generator=torch.Generator().manual_seed(0))
     tiles = [features[..., :3, :7], features[..., 3:, :7], features[..., 7:]]
     torch.testing.assert_close(sum(gram_sum(tile) for tile in tiles) / 60, gram_matrix(features))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("precision", [torch.float64, torch.float16])
+def test_the_gradient_of_a_gram_sum_by_formula_is_that_of_autograd(masked, precision):
+    generator = torch.Generator().manual_seed(0)
+    features = torch.rand(1, 4, 6, 10, generator=generator).to(precision).requires_grad_()
+    mask = torch.rand(1, 1, 6, 10, generator=generator).to(precision) if masked else None
+    gradient = torch.rand(1, 4, 4, generator=generator).to(gram_sum(features).dtype)
+    (expected,) = torch.autograd.grad(gram_sum(features, mask), features, gradient)
+    found = gram_sum_gradient(features.detach(), gradient, mask)
+    tolerance = 1e-12 if precision == torch.float64 else 1e-2
+    torch.testing.assert_close(found.to(precision), expected, rtol=tolerance, atol=tolerance)
 
 
 def test_a_mask_that_covers_nothing_gives_zeros_and_not_nan():
