@@ -58,8 +58,14 @@ def gram_sum(features: Tensor, mask: Tensor | None = None) -> Tensor:
 def gram_sum_gradient(features: Tensor, gradient: Tensor, mask: Tensor | None = None) -> Tensor:
     """m² (g + gᵀ) F: the gradient at the features of a loss whose gradient at their `gram_sum` is g, (N, C, C).
 
-    Autograd finds the same; this is for when g is known and the sum is not needed again. Other arguments, and the shape
-    of the result, as of `gram_sum`; in the memory layout of the features.
+    Autograd finds the same; this is for when g is known and the sum is not needed again.
+
+    Args:
+        features, mask: as of `gram_sum`.
+        gradient: g.
+
+    Returns:
+        (N, C, h, w), in the memory layout of the features.
     """
     if features.dtype == torch.float16:
         features = features.float()

@@ -117,7 +117,7 @@ class ContentTerm:
         return squared_distances(features, _cut(self.targets, places))
 
     def gradient(self, layer: str, feature: Tensor, of_sum: Tensor, places: Places) -> Tensor:
-        """The gradient at the features of a layer, from that of the loss at their sum: 2 g (F − P)."""
+        """The gradient at features F (1, C, h, w) of a layer, from g, that of the loss at their sum: 2 g (F − P)."""
         return (feature - self.targets[layer][..., *places[layer]]).mul_(2 * of_sum)
 
     def loss(self, sums: Mapping[str, Tensor], positions: Mapping[str, int]) -> Tensor:
@@ -152,7 +152,7 @@ class StyleTerm:
         return {name: gram_sum(features[name], masks.get(name)) for name in self.layers}
 
     def gradient(self, layer: str, feature: Tensor, of_sum: Tensor, places: Places) -> Tensor:
-        """The gradient at the features of a layer, from that of the loss at their sum: m² (g + gᵀ) F."""
+        """The gradient at features F (1, C, h, w) of a layer, from g, that at their sum (1, C, C): m² (g + gᵀ) F."""
         mask = self.masks[layer][..., *places[layer]] if self.masks else None
         return gram_sum_gradient(feature, of_sum, mask)
 

@@ -116,7 +116,10 @@ class TiledObjective(Objective):
         return cut(tuple(picture.shape[-2:]), self._sights(picture, layers), self.tile)
 
     def sums(self, image: Tensor) -> list[Tensor]:
-        """What the terms sum up over the positions of an image, one tensor for each term and layer of it."""
+        """What the terms sum up over the positions of an image (1, 3, H, W).
+
+        One tensor for each term and layer of it: of a content a scalar, of a style (1, C, C).
+        """
         totals: list[Tensor] = []
         for tile, features in self._seen(image, self.layers):
             parts = [part for term in self.terms for part in term.sums(features, tile.places).values()]
@@ -124,7 +127,7 @@ class TiledObjective(Objective):
         return totals
 
     def gradient(self, image: Tensor, of_sums: Iterable[Tensor]) -> Tensor:
-        """The gradient at the pixels of an image, from that of the loss at the `sums`."""
+        """The gradient at the pixels of an image, both (1, 3, H, W), from that of the loss at its `sums`."""
         following = iter(of_sums)
         by_term = [{name: next(following) for name in term.layers} for term in self.terms]
         gradient = torch.zeros_like(image)
@@ -142,16 +145,16 @@ class TiledObjective(Objective):
 
     def _gradient_at(self, layer: str, by_term: list[dict[str, Tensor]], tile: Tile, feature: Tensor) -> Tensor:
         """The gradient at the feature map of a crop, from that at the sums: zero outside the tile's own positions."""
-        inside = _cut_out({layer: feature}, tile)
-        gradient = torch.zeros_like(feature)
+        inside, gradient = _cut_out(feature, tile.own[layer]), torch.zeros_like(feature)
         for term, of_sums in zip(self.terms, by_term, strict=True):
             if layer in of_sums:
-                gradient[..., *tile.own[layer]] += term.gradient(layer, inside[layer], of_sums[layer], tile.places)
+                gradient[..., *tile.own[layer]] += term.gradient(layer, inside, of_sums[layer], tile.places)
         return gradient
 
     def _seen(self, picture: Tensor, layers: Iterable[str]) -> Iterator[tuple[Tile, dict[str, Tensor]]]:
         for tile in self.tiles(picture, layers):
-            yield tile, _cut_out(self.backbone.taps(picture[..., *tile.crop].to(self.device), tile.own), tile)
+            features = self.backbone.taps(picture[..., *tile.crop].to(self.device), tile.own)
+            yield tile, {name: _cut_out(feature, tile.own[name]) for name, feature in features.items()}
 
     def _sights(self, picture: Tensor, layers: Iterable[str]) -> dict[str, Sight]:
         return {name: sight(self.backbone.network, name, tuple(picture.shape[-2:])) for name in layers}
@@ -196,11 +199,9 @@ class _Start(torch.autograd.Function):
         return context.gradient_at(*context.saved_tensors), None
 
 
-def _cut_out(features: dict[str, Tensor], tile: Tile) -> dict[str, Tensor]:
-    """Layer → the features at the tile's own positions, as maps of their own: each product with a slice would copy it
-    again."""
-    inside = {name: feature.detach()[..., *tile.own[name]] for name, feature in features.items()}
-    return {name: feature.contiguous(memory_format=torch.channels_last) for name, feature in inside.items()}
+def _cut_out(feature: Tensor, window: Window) -> Tensor:
+    """The window of a feature map as a map of its own: each product with a slice would copy it again."""
+    return feature.detach()[..., *window].contiguous(memory_format=torch.channels_last)
 
 
 def _tile(core: Window, sights: Mapping[str, Sight], before: int, after: int) -> Tile:
