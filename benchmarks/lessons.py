@@ -58,12 +58,16 @@ def lesson_cost(path: Path) -> tuple[float, float, float]:
     """
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(COST))
+    *lesson, (place, cost) = enumerate(notebook.cells)
     client = NotebookClient(notebook, timeout=600)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        client.execute(cwd=folder, env=os.environ | {"STYLELIB_FOLDER": folder, "IPYTHONDIR": folder})
-        seconds = time.perf_counter() - start
-    processors, memory = map(float, notebook.cells[-1].outputs[0].text.split())
+        with client.setup_kernel(cwd=folder, env=os.environ | {"STYLELIB_FOLDER": folder, "IPYTHONDIR": folder}):
+            for index, cell in lesson:
+                client.execute_cell(cell, index)
+            seconds = time.perf_counter() - start
+            client.execute_cell(cost, place)
+    processors, memory = map(float, cost.outputs[0].text.split())
     return seconds, processors, memory
 
 
