@@ -2,7 +2,7 @@
 
     uv run python benchmarks/loop.py                      # a table; about 20 minutes on two cores
     uv run python benchmarks/loop.py --json               # and the ratios as one last line
-    uv run python benchmarks/loop.py --only evaluation    # one section: evaluation, objective, slim, gpu, process
+    uv run python benchmarks/loop.py --only studio        # one section; --help names them
     uv run python benchmarks/loop.py --device cuda --json
     uv run python benchmarks/loop.py --quick              # tiny sizes, to see that everything runs
 
@@ -27,6 +27,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ from stylelib.transfer import STEPS
 
 CONTENT, STYLE = "chelsea", "flow_strokes"  # scikit-image's cat, and a style picture that the project renders itself
 PLAIN_STEPS = 500
-SECTIONS = ("evaluation", "objective", "slim", "gpu", "process")
+SECTIONS = ("evaluation", "objective", "slim", "gpu", "process", "studio")
 
 
 @dataclass
@@ -525,6 +526,28 @@ def measure_process(device: torch.device, sizes: Sizes) -> dict[str, float]:
         "import_torch_seconds": imports,
         "process_over_transfer_and_imports": whole / (transfer + 1.3 * imports),
     }
+
+
+def measure_studio(device: torch.device, sizes: Sizes) -> dict[str, float]:
+    """A transfer in a thread of its own, as the studio paints, beside one in the main thread."""
+    content, style = pictures(device, sizes.picture)
+    slim = load_backbone("slim", device)
+
+    def transfer() -> None:
+        stylize(content, style, backbone=slim, size=sizes.picture, steps=sizes.steps // 3)
+
+    def aside() -> None:
+        thread = threading.Thread(target=transfer)
+        thread.start()
+        thread.join()
+
+    seconds = medians({"the main thread": transfer, "a thread of its own": aside}, sizes.repeats, device)
+    print(f"\n{sizes.steps // 3} evaluations of slim at {sizes.picture} px\n")
+    table("in", "seconds")
+    for name, last in seconds.items():
+        row(name, last)
+    main_seconds, own_seconds = seconds.values()
+    return {"studio_thread_over_main": own_seconds / main_seconds}
 
 
 # --- the table

@@ -9,11 +9,12 @@ import os
 from contextlib import suppress
 
 # torch's threads wait for each other in a busy loop. On a machine that does something else too, a browser or a second
-# transfer, they then keep each other from working. Passive, they sleep. But waking up takes as long as a small step of
-# the work, so they first look so many times whether it goes on: about 30 microseconds, too short to be in the way. The
-# OpenMP library (GNU's, which Linux's torch brings) reads this when torch is first imported; benchmarks/README.md has
-# what other settings cost.
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
+# transfer, they then keep each other from working. Asleep they do not, but waking up takes as long as a small step of
+# the work. So they first look for a moment whether it goes on. GNU's OpenMP, which torch brings along on Linux, looks
+# so many times, about 30 microseconds. LLVM's, of conda, macOS and Windows, looks for so many milliseconds; it may, as
+# it lets others work meanwhile. Not "PASSIVE": where a second thread computes too, as the studio's does, GNU's would
+# look not even once. They read this when torch is first imported; benchmarks/README.md has what other settings cost.
+WAITING = {"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
 # The C library gives large blocks back to the system at once, which then has to hand out and clear the same pages again
 # and again: 10,000 of them in each evaluation of slim at 512 pixels. What is let go is kept for the next one instead,
 # unless the block alone is larger than this.

@@ -34,7 +34,7 @@ def _from_file(file):
 
 def test_a_dry_run_ends_with_the_ratios(capsys):
     """The GPU's section too: it runs on any device."""
-    benchmark.main(["--quick", "--json", "--only", "evaluation", "objective", "slim", "gpu", "process"])
+    benchmark.main(["--quick", "--json", "--only", "evaluation", "objective", "slim", "gpu", "process", "studio"])
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     for name in (
         "vgg19_evaluation_over_plain",
@@ -44,6 +44,7 @@ def test_a_dry_run_ends_with_the_ratios(capsys):
         "vgg19_run_over_floor",
         "slim_evaluation_over_floor",
         "process_over_transfer_and_imports",
+        "studio_thread_over_main",
     ):
         assert figures[name] > 0
     assert "time_to_objective_speedup" in figures  # null where six evaluations do not get there
