@@ -122,6 +122,10 @@ def distance_with(combine):
     return lambda image, before, bins: combine(shares(image, bins) - shares(before, bins)).item()
 
 
+def distance_after(change):
+    return lambda image, before, bins: distance_by_bincount(change(image, bins), change(before, bins), bins)
+
+
 def distance_by_color(image, before, bins):
     total = 0
     for channel in range(3):
@@ -185,6 +189,11 @@ WRONG = {
         (lambda flow, true, mask: None, "Did you forget `return`?"),
     ],
     "warp": [
+        (warp_wrong(base=0), "the flow alone"),
+        (warp_wrong(scaled=False), "counts in pixels"),
+        (warp_wrong(exchanged=True), "width and height are exchanged"),
+        (warp_wrong(wide=0, align_corners=False), "half a pixel is missing"),
+        (lambda image, flow: torch.from_numpy(_wrong_warp(image, flow).numpy()), "through NumPy none do"),
         (warp_wrong(lambda flow: -flow), "the flow is subtracted"),
         (warp_wrong(lambda flow: flow.flip(1)), "columns and rows of the flow are exchanged"),
         (warp_wrong(order=(1, 0)), "exchanged in the grid"),
@@ -200,6 +209,7 @@ WRONG = {
         (lambda image, flow: warp_by_grid(image, flow)[0], "should have the shape"),
     ],
     "occlusion_mask": [
+        (lambda a, b, t: ((a - b).abs().mean(1, keepdim=True) <= t).float(), "just the threshold"),
         (lambda a, b, t: 1 - mask_by_comparison(a, b, t), "wrong way round"),
         (mask_with(lambda gap: gap.abs()), "a mask of its own"),
         (mask_with(lambda gap: gap.mean(1, keepdim=True).abs()), "cancel"),
@@ -213,6 +223,7 @@ WRONG = {
         (lambda a, b, t: torch.full_like(a[:, :1], float((a - b).abs().mean() < t)), "judged by itself"),
     ],
     "temporal_loss": [
+        (lambda x, t, m: (m * x - t).square().mean(), "the image alone is masked"),
         (loss_with(lambda gap, mask: gap.square().mean()), "the mask is not used"),
         (loss_with(lambda gap, mask: ((1 - mask) * gap.square()).mean()), "wrong way round"),
         (loss_with(lambda gap, mask: (mask * gap.square()).sum()), "you took the sum"),
@@ -233,6 +244,9 @@ WRONG = {
         (distance_with(lambda gap: gap.abs().sum() / 2), "you halved it"),
         (distance_with(lambda gap: gap.square().sum()), "you squared"),
         (distance_with(lambda gap: gap.sum() * 0), "did not take absolute values"),
+        (distance_after(lambda image, bins: image.floor()), "fell into one box"),
+        (distance_after(lambda image, bins: (image * bins).round() / bins), "Round down"),
+        (distance_after(lambda image, bins: image * (bins - 1) / bins), "not by bins − 1"),
         (distance_by_color, "a histogram of its own"),
         (lambda a, b, n: distance_by_color(a, b, n) / 3, "you averaged them"),
         (distance_beyond, "beyond the last bin"),
@@ -248,5 +262,12 @@ WRONG = {
         (lambda f, d, t: len(cuts_by_pairs(f, d, t)) - 1, "counted the cuts"),
         (lambda f, d, t: [i in cuts_by_pairs(f, d, t) for i in range(len(f))], "True and False"),
         (lambda f, d, t: [0] + [i for i in range(1, len(f)) if d(i, i - 1) > t], "not their numbers"),
+        (lambda f, d, t: [0] + [i for i in range(2, len(f)) if d(f[i], f[i - 1]) > t], "second frame is never asked"),
+        (lambda f, d, t: [0] + [i for i in range(1, len(f) - 1) if d(f[i], f[i - 1]) > t], "last frame is never asked"),
+        (lambda f, d, t: [0] + [i for i in range(1, len(f)) if d(f[i], f[i - 1]) >= t], "just the threshold"),
+        (lambda f, d, t: [0] + [i for i in range(1, len(f)) if d(f[i - 1], f[i]) > t], "two frames are exchanged"),
+        (lambda f, d, t: cuts_by_pairs(f, d, 0.5), "did not use the threshold"),
+        (lambda f, d, t: cuts_by_pairs(f, lambda x, y: (x - y).abs().mean(), t), "one of your own"),
+        (lambda f, d, t: torch.tensor(cuts_by_pairs(f, d, t)), "a tensor or an array"),
     ],
 }

@@ -63,6 +63,12 @@ def cholesky(covariance, wanted):
     return torch.linalg.cholesky(wanted) @ torch.linalg.inv(torch.linalg.cholesky(covariance))
 
 
+def transport_by_cholesky(covariance, wanted):
+    half = torch.linalg.cholesky(covariance)
+    inverse = torch.linalg.inv(half)
+    return inverse @ torch.linalg.cholesky_ex(half @ wanted @ half)[0] @ inverse
+
+
 def middle(covariance, wanted):
     return root(root(covariance) @ wanted @ root(covariance))
 
@@ -177,6 +183,7 @@ RIGHT = {
 
 WRONG = {
     "match_mean_and_deviation": [
+        (lambda c, r: (c - c.mean()) * r.std() / c.std() + r.mean(), "all channels together"),
         (moved(lambda c, m, s, n, t: (c - m) * t / s), "did not add the mean of the reference"),
         (moved(lambda c, m, s, n, t: (c - m) * t / s + m), "mean of the colors back"),
         (moved(lambda c, m, s, n, t: c * t / s + n), "did not subtract the mean"),
@@ -196,6 +203,8 @@ WRONG = {
         (lambda c, r: None, "forget `return`"),
     ],
     "transport_matrix": [
+        (lambda c, w: (1 / root(c)) @ middle(c, w) @ (1 / root(c)), "inverted entry by entry"),
+        (transport_by_cholesky, "Cholesky's factor for the root"),
         (transport_by_entries, "entry by entry"),
         (lambda c, w: root(w) @ unroot(c), "does not move the colors least"),
         (lambda c, w: unroot(c) @ root(w), "do not commute"),
@@ -210,6 +219,7 @@ WRONG = {
         (lambda c, w: None, "forget `return`"),
     ],
     "match_sorted": [
+        (lambda v, r: r.sort(), "Take .values"),
         (lambda v, r: r.sort().values, "in order of size"),
         (lambda v, r: r.sort().values[v.argsort()], "as if it were their ranks"),
         (lambda v, r: r.sort(descending=True).values[v.argsort().argsort()], "the largest value got the smallest"),
@@ -223,6 +233,7 @@ WRONG = {
         (lambda v, r: None, "forget `return`"),
     ],
     "match_slice": [
+        (lambda c, r, R: slice_right(r, c, R), "given the colors' values"),
         (lambda c, r, R: rows_sorted(R @ c, R @ r), "did not turn back"),
         (lambda c, r, R: R @ rows_sorted(R @ c, R @ r), "the same way again"),
         (lambda c, r, R: R.T @ rows_sorted(R @ c, r), "not the reference"),
@@ -235,6 +246,8 @@ WRONG = {
         (lambda c, r, R: None, "forget `return`"),
     ],
     "window_lines": [
+        (lines(lambda c, v, e: -c / (v + e)), "wrong sign"),
+        (lines(lambda c, v, e: c / (v + e**2)), "or squared it"),
         (lambda *given: lines()(*given)[::-1], "the shift first"),
         (lines(lambda c, v, e: c / v), "left edge out"),
         (lines(lambda c, v, e: c), "this is the covariance"),

@@ -196,6 +196,7 @@ def mask_to_layer(answer: Answer) -> None:
 def guided_gram_matrix(answer: Answer) -> None:
     """G = Σ m² F Fᵀ / Σ m²: features (1, C, h, w) and mask (1, 1, h, w) → (1, C, C)."""
     features, mask = random(1, 3, 4, 5), random(1, 1, 4, 5, seed=1).sigmoid()
+    mask[..., 0, :2] = 0
     right = _guided_gram_matrix(features, mask)
     energy = mask.square().sum()
     flat, weight = features.flatten(2), mask.flatten(2)
@@ -213,6 +214,12 @@ def guided_gram_matrix(answer: Answer) -> None:
                 right * energy / mask.sum()
             ),
             "you divided by the root of the energy. Divide by Σ m² itself.": right * energy.sqrt(),
+            "you divided by the number of positions that count at all. Divide by the mask's energy, Σ m².": (
+                right * energy / 18
+            ),
+            "you made 0 and 1 of the mask. A position at a soft edge counts in part: multiply by the mask itself.": (
+                (flat * (weight > 0)) @ flat.mT / 18
+            ),
             "the mask is in the product once. Both factors are masked: (m F)(m F)ᵀ, divided by Σ m².": (
                 (flat * weight) @ flat.mT / energy
             ),
@@ -242,7 +249,7 @@ def guided_gram_matrix(answer: Answer) -> None:
 @exercise(reference=_gram_by_tiles, library=("gram_matrix", "gram_sum"), used="the rest of this lesson")
 def gram_by_tiles(answer: Answer) -> None:
     """Features of the parts of a picture, a list of (1, C, h, w) → the Gram matrix (1, C, C) of the whole."""
-    whole = random(1, 3, 6, 10)
+    whole = random(1, 4, 6, 10)
     tiles = [whole[..., :4, :7], whole[..., :4, 7:], whole[..., 4:, :]]
     right = _gram_by_tiles([whole])
     grams = [_gram_by_tiles([tile]) for tile in tiles]
@@ -260,6 +267,8 @@ def gram_by_tiles(answer: Answer) -> None:
             "you divided by the positions of the last tile only. Divide by those of all.": sum(sums) / 20,
             "you divided by the positions of the first tile only. Divide by those of all.": sum(sums) / 28,
             "you divided by the number of tiles. Divide by the number of all positions.": sum(sums) / 3,
+            "you divided by the number of all values. Divide by that of positions, without the channels.": sum(sums)
+            / 240,
             "you divided by the number of all positions and by the number of tiles.": sum(sums) / 60 / 3,
             "this is the first tile alone. Did you return inside the loop?": grams[0],
             "this is the last tile alone. Does your sum begin anew in each turn of the loop?": grams[-1],

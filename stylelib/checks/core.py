@@ -72,25 +72,29 @@ class Exercise:
             self._not_attempted(error, answer)
         else:
             if borrowed:
-                return self._not_theirs()
+                return self._not_theirs(borrowed)
             self.passed.append(answer)
             print(f"✓ {self.name}: right.{self._offer(_notebook_name(answer, sys._getframe(1).f_globals))}")
 
-    def judge(self, answer: Answer) -> bool:
-        """Raises `Mistake` for a wrong answer of their own; says whether the answer left its work to the library."""
-        watched = Watched(answer, self.reference, self.library, Mistake)
+    def judge(self, answer: Answer) -> str:
+        """Raises `Mistake` for a wrong answer of their own. "" if it is right, a sentence if the library did it."""
+        watched, diagnosis = Watched(answer, self.reference, self.library, Mistake), ""
         try:
             _with_time_limit(lambda: self._check(watched))
-        except Mistake:
-            if not watched.used_library:
+        except Mistake as mistake:
+            if not watched.borrowed:
                 raise
+            diagnosis = f" As it is: {mistake}"
         except SystemExit:
             raise Mistake("your function ends the program, with exit() or sys.exit(). Leave that out.") from None
         except Exception as error:
             if _is_stub(error):
                 raise
             raise Mistake(_explained(error) or f"your function stopped with {_where(error, answer)}.") from error
-        return watched.used_library
+        if not watched.borrowed:
+            return ""
+        theirs = f"that is the library's own function {watched.borrowed}."
+        return f"{theirs} Write yours without it, and check again.{diagnosis}"
 
     def _not_attempted(self, error: Exception, answer: Answer) -> None:
         if _strict():
@@ -98,11 +102,10 @@ class Exercise:
         stub = _stub(error, answer)
         print(f"· {self.name}: not attempted yet. Write your code where {stub} raises NotImplementedError.")
 
-    def _not_theirs(self) -> None:
-        sentence = f"{self.name}: that is the library's own function. Write yours without it, and check again."
+    def _not_theirs(self, sentence: str) -> None:
         if _strict():
-            raise Mistake(sentence)
-        print(f"· {sentence}")
+            raise Mistake(f"{self.name}: {sentence}")
+        print(f"· {self.name}: {sentence}")
 
     def _offer(self, name: str) -> str:
         return f" To keep it for {self.used}, run checks.keep({name})." if self.used and name else ""
@@ -253,6 +256,11 @@ def _expect_tensor(got: object, expected: Tensor, what: str) -> None:
     if not isinstance(got, Tensor):
         if isinstance(got, np.ndarray):
             raise Mistake(f"{what} should be a tensor, but it is a NumPy array. Make one of it: torch.from_numpy(…).")
+        if type(got).__module__ == "torch.return_types":
+            raise Mistake(
+                f"{what} should be a tensor, but it is what {type(got).__name__}() gives, values and their places. "
+                "Take .values."
+            )
         raise Mistake(f"{what} should be a tensor, but it is {_article(type(got).__name__)}.")
     if got.shape != expected.shape:
         raise Mistake(f"{what} should have the shape {tuple(expected.shape)}, but it has {tuple(got.shape)}.")
@@ -263,7 +271,10 @@ def _expect_tensor(got: object, expected: Tensor, what: str) -> None:
     if got.dtype != expected.dtype:
         raise Mistake(f"{what} should be {expected.dtype}, but it is {got.dtype}. Convert it: .to({expected.dtype}).")
     if bool(torch.isnan(got).any()):
-        raise Mistake(f"{what} contains NaN (not a number): something was divided by zero, or a root was taken of it.")
+        raise Mistake(
+            f"{what} contains NaN (not a number): something was divided by zero, or a root was taken of a "
+            "negative number."
+        )
     if bool((got == 0).all()) and bool((expected != 0).any()):
         raise Mistake(f"{what} is all zeros.")
     if not _same(got, expected):
@@ -299,12 +310,18 @@ def _article(noun: str) -> str:
 
 
 def _short(value: object) -> str:
+    value = plain(value)
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 80 else text[:77] + "…"
 
 
 def _explained(error: Exception) -> str:
-    """What torch says when an answer mixes types of numbers, in our words; "" for anything else."""
+    """What torch says when an answer mixes types of numbers or asks NumPy, in our words; "" for anything else."""
+    if "Can't call numpy() on Tensor that requires grad" in str(error):
+        return (
+            "here gradients are to flow through your function, and through NumPy none do. Use the functions of torch; "
+            "most have the same names."
+        )
     mixed = ("same dtype", "expected scalar type", "should be the same", "Found dtype", "same datatype")
     if isinstance(error, RuntimeError) and any(part in str(error) for part in mixed):
         return (

@@ -241,6 +241,8 @@ def _weight_mistakes(
         "you forgot both the root and ε: divide by √(σ² + ε).": scaled(gamma / var),
         "ε belongs under the root: √(σ² + ε), not √σ² + ε.": scaled(gamma / (var.sqrt() + eps)),
         "you multiplied by the root. Divide by it.": scaled(gamma * (var + eps).sqrt()),
+        "you divided by γ and multiplied by the root. It is the other way round.": scaled((var + eps).sqrt() / gamma),
+        "var is σ² already. Do not square it.": scaled(gamma / (var.square() + eps).sqrt()),
         "you forgot γ, the factor that the batch norm has learned.": scaled(1 / (var + eps).sqrt()),
         axis: weight * scale,
         f"{axis} You scaled the input channels.": weight * scale[:, None, None],

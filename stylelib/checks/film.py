@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
@@ -147,6 +148,17 @@ def _warp_mistakes(image: Tensor, flow: Tensor) -> dict[str, Tensor]:
         ),
         "bicubic is what `stylelib` takes; here it is bilinear.": sampled(flow, mode="bicubic"),
         "the image is returned as it was.": image,
+        "the grid holds the flow alone. It holds places: the pixel's own place, and the flow added.": sampled(
+            flow, base=0
+        ),
+        "the grid counts in pixels. grid_sample wants −1 for the first and 1 for the last one.": sampled(
+            flow, scaled=False
+        ),
+        "width and height are exchanged in the scale: columns are divided by the width − 1, rows by the height − 1.": (
+            sampled(flow, exchanged=True)
+        ),
+        "the grid is scaled by width and height, for align_corners=False, but half a pixel is missing. With "
+        "align_corners=True divide by the width − 1 and the height − 1.": sampled(flow, wide=0, align_corners=False),
     }
 
 
@@ -156,6 +168,9 @@ def _wrong_warp(
     *,
     order: tuple[int, int] = (0, 1),
     wide: int = 1,
+    base: int = 1,
+    scaled: bool = True,
+    exchanged: bool = False,
     mode: str = "bilinear",
     padding_mode: str = "border",
     align_corners: bool = True,
@@ -163,8 +178,10 @@ def _wrong_warp(
     """Warping by grid_sample, and known mistakes in it."""
     height, width = image.shape[-2:]
     row, column = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    x = 2 * (column + flow[:, 0]) / (width - wide) - 1
-    y = 2 * (row + flow[:, 1]) / (height - wide) - 1
+    x, y = base * column + flow[:, 0], base * row + flow[:, 1]
+    if scaled:
+        across, down = (height, width) if exchanged else (width, height)
+        x, y = 2 * x / (across - wide) - 1, 2 * y / (down - wide) - 1
     grid = torch.stack([(x, y)[index] for index in order], dim=-1)
     return grid_sample(image, grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners)
 
@@ -177,6 +194,11 @@ def occlusion_mask(answer: Answer) -> None:
         warped = image + 0.25 * random(1, 1, *shape, seed=2) * random(1, 3, *shape, seed=1)  # more in some places
         got = _unchanged(lambda *images: answer(*images, threshold), image, warped)  # noqa: B023
         expect(got, _occlusion_mask(image, warped, threshold), _mask_mistakes(image, warped, threshold), "the mask")
+    black, gray = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)
+    just = {"a difference that is just the threshold is no agreement: it has to be *below* it.": torch.ones(1, 1, 2, 2)}
+    expect(
+        answer(black, gray, 0.5), torch.zeros(1, 1, 2, 2), just, "the mask where the difference is just the threshold"
+    )
 
 
 def _mask_mistakes(image: Tensor, warped: Tensor, threshold: float) -> dict[str, Tensor]:
@@ -238,6 +260,7 @@ def _loss_mistakes(image: Tensor, target: Tensor, mask: Tensor) -> dict[str, Ten
         .square()
         .mean(),
         "the target alone is masked. Take the difference first.": (image - mask * target).square().mean(),
+        "the image alone is masked. Take the difference first.": (mask * image - target).square().mean(),
         "you took absolute values. Square the differences.": (mask * (image - target).abs()).mean(),
         "you did not square. Positive and negative differences cancel.": (mask * (image - target)).mean(),
         "you took the root. Leave it out.": (mask * square).mean().sqrt(),
@@ -266,10 +289,14 @@ def histogram_distance(answer: Answer) -> None:
 
 
 def _histogram_mistakes(image: Tensor, before: Tensor, bins: int) -> dict[str, float]:
-    def counts(image: Tensor, channels: slice) -> Tensor:
-        index = (image[0, channels] * bins).long().clamp(max=bins - 1).flatten(1)
+    def counts(image: Tensor, channels: slice, step: Callable[[Tensor], Tensor] = lambda x: x * bins) -> Tensor:
+        index = step(image[0, channels]).long().clamp(max=bins - 1).flatten(1)
         powers = bins ** torch.arange(len(index) - 1, -1, -1)
         return torch.bincount((index * powers[:, None]).sum(0), minlength=bins ** len(index)).float()
+
+    def distance(step: Callable[[Tensor], Tensor]) -> float:
+        one, other = (counts(each, slice(0, 3), step) for each in (image, before))
+        return (one - other).abs().sum().item() / image[0, 0].numel()
 
     whole = counts(image, slice(0, 3)), counts(before, slice(0, 3))
     pixels = image[0, 0].numel()
@@ -284,7 +311,9 @@ def _histogram_mistakes(image: Tensor, before: Tensor, bins: int) -> dict[str, f
         "you squared the differences. Here it is absolute values.": (
             (whole[0] - whole[1]).square().sum().item() / pixels**2
         ),
-        "you did not take absolute values: the differences of two histograms add up to 0.": 0.0,
+        "it is 0 for two different pictures. Either you did not take absolute values, and differences of shares add up "
+        "to 0; or all colors fell into one box: multiply by bins, not by bins − 1, and round down then.": 0.0,
+        "you rounded to the nearest step. Round down: .floor() or .long().": distance(lambda x: (x * bins).round()),
         "each color has a histogram of its own. Count boxes of red, green and blue together, bins³ of them.": sum(
             single
         ),
@@ -331,10 +360,34 @@ def find_cuts(answer: Answer) -> None:
         "these are True and False. Return the numbers of the frames.": [value in (0.0, 2.5, 5.0) for value in values],
     }
     expect(got, [0, 4, 6], mistakes, "the list of frames that begin a shot")
+    _expect_other_cuts(answer)
     expect(_as_list(answer(frames[:1], distance, 0.5)), [0], what="the list for a film of one frame")
 
 
+def _expect_other_cuts(answer: Answer) -> None:
+    """Cuts at the second and the last frame; a distance that knows which of two frames is the earlier one."""
+    values = [1.0, 4.0, 4.25, 6.25, 5.95, 4.45, 9.0]
+    frames = [torch.full((1, 3, 2, 2), value) for value in values]
+
+    def darker_counts_double(image: Tensor, before: Tensor) -> float:
+        change = float((image - before).mean())
+        return change if change >= 0 else -2 * change  # here 3, 0.25, 2, 0.6, 3, 4.55
+
+    mistakes = {
+        "the second frame is never asked. It may begin a shot: begin the loop with frame 1.": [0, 5, 6],
+        "the last frame is never asked. It may begin a shot: go up to len(frames) − 1 and with it.": [0, 1, 5],
+        "a distance that is just the threshold is no cut: it has to be *above* it.": [0, 1, 3, 5, 6],
+        "the two frames are exchanged. It is distance(frame, the frame just before).": [0, 1, 3, 6],
+        "you did not use the threshold that you are given.": [0, 1, 3, 4, 5, 6],
+        "you did not use the distance that you are given, but one of your own.": [0, 1, 6],
+    }
+    got = _as_list(answer(list(frames), darker_counts_double, 2.0))
+    expect(got, [0, 1, 5, 6], mistakes, "the list for another film")
+
+
 def _as_list(got: object) -> object:
+    if isinstance(got, np.ndarray | Tensor):
+        raise Mistake("the list is a tensor or an array. Make a list of it: .tolist().")
     return list(got) if isinstance(got, tuple | Iterator) else got
 
 

@@ -95,12 +95,15 @@ def match_mean_and_deviation(answer: Answer) -> None:
             "you took one mean and one deviation of all channels together. Each channel has its own: dim=1.": (
                 (colors - colors.mean()) * reference.std(correction=0) / colors.std(correction=0) + reference.mean()
             ),
+            "you took one mean and one deviation of all channels together. Each channel has its own, by dim=1.": (
+                (colors - colors.mean()) * reference.std() / colors.std() + reference.mean()
+            ),
             "your deviation divides by N - 1, torch's default. Pass correction=0: these are all the pixels.": (
                 (colors - mean) * reference.std(1, keepdim=True) / colors.std(1, keepdim=True) + center
             ),
             "nothing has changed.": colors,
         },
-        "the colors",
+        "the result",
     )
 
 
@@ -135,11 +138,24 @@ def transport_matrix(answer: Answer) -> None:
             "only one factor Σ^-½ is there. It stands on both sides of the root.": _root(middle) @ inverse,
             "only the left factor Σ^-½ is there. It stands on both sides of the root.": inverse @ _root(middle),
             "outside the root stands Σ^½; it must be its inverse.": half @ _root(middle) @ half,
+            "you inverted entry by entry, with 1 / … or ** -1. The inverse of a matrix is torch.linalg.inv(…).": (
+                (1 / half) @ _root(middle) @ (1 / half)
+            ),
+            "you took Cholesky's factor for the root. A root here is symmetric, R @ R is the matrix: use root(…).": (
+                _by_cholesky(covariance, wanted)
+            ),
         },
         "T",
     )
     same = answer(covariance, covariance)
     _expect_close(same, torch.eye(3), {}, "T of two equal covariances")
+
+
+def _by_cholesky(covariance: Tensor, wanted: Tensor) -> Tensor:
+    half = torch.linalg.cholesky(covariance)
+    inverse = torch.linalg.inv(half)
+    product = half @ wanted @ half
+    return inverse @ torch.linalg.cholesky_ex(product)[0] @ inverse
 
 
 def _expect_close(got: object, expected: Tensor, mistakes: dict[str, Tensor], what: str) -> None:
@@ -201,7 +217,7 @@ def _expect_matched(answer: Answer, values: Tensor, reference: Tensor) -> None:
                 reference
             ),
         },
-        "the matched values",
+        "the result",
     )
 
 
@@ -233,11 +249,14 @@ def match_slice(answer: Answer) -> None:
                 colors, reference, rotation.T
             ),
             "only the first of the three rows was matched.": rotation.T @ first,
+            "you exchanged the two: the reference was given the colors' values.": _match_slice(
+                reference, colors, rotation
+            ),
             "you matched all numbers together. Match each of the three rows with its own.": rotation.T
             @ _match_sorted((rotation @ colors).flatten(), (rotation @ reference).flatten()).reshape(3, -1),
             "nothing has changed.": colors,
         },
-        "the colors",
+        "the result",
     )
 
 
@@ -263,7 +282,9 @@ def window_lines(answer: Answer) -> None:
         slope,
         {
             "you returned the shift first. The order is slope, shift.": shift,
-            "you left edge out. It is added to the variance of the guide.": covariance / variance,
+            "you left edge out, or squared it. It is added to the variance of the guide as it is.": covariance
+            / variance,
+            "the covariance has the wrong sign: it is mean(guide · values) − mean(guide) · mean(values).": -slope,
             "you divided by the variance of the values. It is that of the guide.": covariance
             / (mean(values**2) - mean(values) ** 2 + NO_VARIANCE),
             "you did not subtract mean(guide) · mean(values): that product of means is not yet a covariance.": (

@@ -37,12 +37,12 @@ class Watched:
     Args:
         answer: the learner's function.
         reference: a right answer; its parameters name the arguments, and calling it is no answer.
-        library: names of functions of the package that do the same; `used_library` says whether one was called.
+        library: names of functions of the package that do the same; `borrowed` is that of the one that was called.
         changed: makes an exception of a sentence.
     """
 
     def __init__(self, answer: Callable, reference: Callable, library: Collection[str], changed: Callable):
-        self.used_library = False
+        self.borrowed = ""
         self._answer, self._library, self._changed = answer, library, changed
         self._code = inspect.unwrap(reference).__code__
         self._names = list(inspect.signature(reference).parameters)
@@ -71,11 +71,11 @@ class Watched:
 
     def _notice(self, frame: FrameType, event: str, _: object) -> None:
         """Python calls this at each function call of the answer, however deep."""
-        if event == "call" and not self.used_library:
+        if event == "call" and not self.borrowed:
             module, _, part = frame.f_globals.get("__name__", "").partition("stylelib.")
-            ours = module == "" and part and not part.startswith("checks")
-            same = ours and frame.f_code.co_name.strip("_") in self._library
-            self.used_library = same or frame.f_code is self._code
+            ours, name = module == "" and part and not part.startswith("checks"), frame.f_code.co_name.strip("_")
+            if frame.f_code is self._code or (ours and name in self._library):
+                self.borrowed = name
 
     def _compare(self, given: Mapping[str, object], before: Mapping[str, list], stopped: bool = False) -> None:
         for name, value in given.items():
