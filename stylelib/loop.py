@@ -72,7 +72,7 @@ def optimize(
         objective: image → losses with a `"total"`.
         steps: number of evaluations.
         optimizer: `"lbfgs"`, which learns the curvature and needs few evaluations (on the picture's `spectrum`), or
-            `"adam"` (on its pixels: it scales each variable by itself, and the spectrum did not help it).
+            `"adam"` (on its pixels: on the spectrum it ends higher).
         learning_rate: None takes 1 for L-BFGS and 0.05 for Adam.
         project: image → the nearest image that is allowed, a linear map: each image seen is such a one.
         history: past steps that L-BFGS remembers, each as large as two images; None takes 20.
