@@ -180,6 +180,11 @@ def right_body(adam, pixels, objective):
     adam.step()
 
 
+def clamped_in_each_step(adam, pixels, objective):
+    right_body(adam, pixels, objective)
+    pixels.data.clamp_(0, 1)
+
+
 def no_zero_grad(adam, pixels, objective):
     objective(pixels).backward()
     adam.step()
@@ -318,6 +323,14 @@ RIGHT = {
     "reconstruct": [descend, descend_by_formula, descend_with_closure, prints_the_last_loss],
 }
 
+
+def divided_in_each_round(each):
+    total = 0
+    for part in each:
+        total = (total + part) / len(each)
+    return total
+
+
 WRONG = {
     "squared_distance": [
         (lambda f, p: ((f - p) ** 2).mean(), "mean of the squares"),
@@ -342,6 +355,8 @@ WRONG = {
         (lambda f, p: None, "forget `return`"),
     ],
     "content_loss": [
+        (loss_by(relative, lambda each: each[-1] / len(each)), "overwrites the sum"),
+        (loss_by(relative, divided_in_each_round), "divide in each round"),
         (loss_by(relative, sum), "added the layers up"),
         (loss_by(lambda f, p: (f - p).square().mean()), "mean squared error. Divide"),
         (loss_by(lambda f, p: (f - p).square().mean() / (p**2).sum()), "above and below"),
@@ -399,6 +414,7 @@ WRONG = {
         (lambda f, p: None, "forget `return`"),
     ],
     "reconstruct": [
+        (loop(clamped_in_each_step), "clamped in each step"),
         (loop(no_zero_grad), "added to all earlier ones"),
         (loop(zero_grad_too_late), "still the start"),
         (loop(never_steps), "still the start"),

@@ -528,6 +528,25 @@ RIGHT = {
     "collect_features": [collect_right, collect_by_slicing, collect_by_recursion, collect_by_torchvision],
 }
 
+
+def field_overwritten(layers):
+    field, step = 1, 1
+    for kernel, stride in layers:
+        field = (kernel - 1) * step
+        step *= stride
+    return field
+
+
+def collect_to_last_asked(network, x, layers):
+    found = {}
+    for name, module in network.named_children():
+        x = module(x)
+        found[name] = x
+        if name == layers[-1]:
+            break
+    return {name: found[name] for name in layers}
+
+
 WRONG = {
     "convolve": [
         (lambda c, k: convolve_by_torch(c, k.flip(0, 1)), "flipped"),
@@ -555,6 +574,8 @@ WRONG = {
         (lambda c, k: None, "forget `return`"),
     ],
     "receptive_field": [
+        (lambda layers: 1 + layers[0][0] - 1 if layers else 1, "inside the loop"),
+        (field_overwritten, "overwrites the field"),
         (lambda layers: sum(kernel for kernel, _ in layers), "you added the kernels"),
         (field_with(lambda kernel, stride, step: kernel - 1), "forgot the strides"),
         (field_with(lambda kernel, stride, step: (kernel - 1) * step, start=0), "off by one"),
@@ -593,8 +614,8 @@ WRONG = {
         (lambda c, n: c.flatten().topk(n).values, "returned the values"),
         (lambda c, n: torch.unravel_index(flat_places(c, n), c.shape), "list of pairs"),
         (lambda c, n: sorted(positions_by_divmod(c, n)), "not in descending order"),
-        (lambda c, n: positions_by_divmod(c, n + 1), "4 positions were asked for, but there are 5"),
-        (lambda c, n: positions_by_divmod(c, n)[:1], "4 positions were asked for, but there are 1"),
+        (lambda c, n: positions_by_divmod(c, n + 1), "4 positions were asked for; yours are 5"),
+        (lambda c, n: positions_by_divmod(c, n)[:1], "4 positions were asked for; yours are 1"),
         (lambda c, n: [(0, 0)] * n, "the 4 strongest positions are"),
         (lambda c, n: "text", "list of pairs"),
         (positions_in_place, "in place"),
@@ -603,10 +624,11 @@ WRONG = {
         (lambda c, n: dict.fromkeys(positions_by_divmod(c, n), 1.0), "you returned a dictionary"),
         (positions_looked_up_again, "is there twice"),
         (lambda c, n: (divmod(p, c.shape[0]) for p in flat_places(c, n).tolist()), "divided by the height"),
-        (lambda c, n: positions_by_divmod(c, n)[: n - 1], "4 positions were asked for, but there are 3"),
+        (lambda c, n: positions_by_divmod(c, n)[: n - 1], "4 positions were asked for; yours are 3"),
         (lambda c, n: None, "forget `return`"),
     ],
     "collect_features": [
+        (collect_to_last_asked, "was never reached"),
         (collect_by_index, "your keys are numbers"),
         (collect_anew_for_each, "modules run more than once"),
         (collect_from_the_picture, "given the picture itself"),
@@ -646,7 +668,7 @@ WRONG = {
 
 def test_values_that_mistakes_lead_to_differ_from_each_other():
     """Otherwise a learner would hear of a mistake that is not theirs."""
-    layers = [(4, 1), (1, 2), (3, 2), (5, 1), (2, 1), (3, 1)]  # the check's own
+    layers = [(5, 2), (3, 1), (1, 2), (2, 3), (4, 1), (3, 1)]  # the check's own
     values = [*features._field_mistakes(layers).values(), field_right(layers)]
     assert len(set(values)) == len(values)
     channel, kernel = torch.rand(4, 6), torch.rand(3, 3)

@@ -491,6 +491,13 @@ RIGHT = {
     ],
 }
 
+
+def gradient_of_the_sum(features, target):
+    rows = features.flatten(2)
+    gradient = 4 * (rows @ rows.mT - target) @ rows / (rows.shape[2] * target.square().sum())
+    return gradient.view_as(features)
+
+
 WRONG = {
     "gram_matrix": [
         (lambda f: flat(f) @ flat(f), "must be transposed"),
@@ -512,7 +519,7 @@ WRONG = {
         (zeros, "all zeros"),
         (lambda f, p: None, "forget `return`"),
         (cached(shuffle_right), "each channel was moved differently"),
-        (lambda f, p: shuffle_right(f, SOME_ORDER) if len(p) == 20 else shuffle_right(f, p), "in another order"),
+        (lambda f, p: shuffle_right(f, SOME_ORDER) if len(p) == 20 else shuffle_right(f, p), "for another order"),
         *[
             (then(shuffle_by(how, ROWS[0]), change), sentence)
             for how in SHUFFLES[:4]
@@ -597,6 +604,10 @@ WRONG = {
         (lambda w, c, n: 3072.0, "should be 6.554e+04"),
     ],
     "style_gradient": [
+        (
+            gradient_of_the_sum,
+            "cannot be compared",
+        ),
         (gradient_in_place, "in place"),
         (gradient_by_autograd, "you asked autograd"),
         (zeros, "all zeros"),

@@ -780,8 +780,39 @@ RIGHT = {
     ],
 }
 
+
+def best_in_two_goes(steps):
+    lowest = min((step.losses["total"] for step in steps if math.isfinite(step.losses["total"])), default=None)
+    return next((step.image for step in steps if step.losses["total"] == lowest), None)
+
+
+def best_below_the_first(steps):
+    best, lowest = None, math.inf
+    for step in steps:
+        if math.isfinite(step.losses["total"]) and step.losses["total"] < lowest:
+            best = step.image
+    return best
+
+
+def total_of_four_names(losses, weights):
+    return sum(
+        weights[n] * losses[n] for n in ("content", "style", "variation", "range") if n in losses and n in weights
+    )
+
+
+def total_from_the_first(losses, weights):
+    first, *others = losses
+    total = losses[first] * weights.get(first, 1.0)
+    for name in others:
+        if name in weights:
+            total = total + losses[name] * weights[name]
+    return total
+
+
 WRONG = {
     "total_loss": [
+        (total_of_four_names, "with other names"),
+        (total_from_the_first, "the first has no weight"),
         (lambda losses, weights: None, "return"),
         (lambda losses, weights: sum(losses[name] for name in weights if name in losses), "did not use the weights."),
         (lambda losses, weights: sum(losses.values()), "counted a loss that has none"),
@@ -813,6 +844,7 @@ WRONG = {
         *[(then(answer, change), sentence) for answer in SOME_TOTALS for change, sentence in TOTAL_CHANGES],
     ],
     "total_variation": [
+        (lambda image: (image[1:] - image[:-1]).square().mean(), "along the batch"),
         (lambda image: None, "return"),
         (variation_by(lambda d: d.abs().mean()), "Square the differences."),
         (variation_by(lambda d: d.abs().sum()), "added up absolute values"),
@@ -838,6 +870,7 @@ WRONG = {
         *[(then(answer, change), sentence) for answer in SOME_VARIATIONS for change, sentence in VARIATION_CHANGES],
     ],
     "optimize_adam": [
+        (adam_with(loss="style"), "lowered the style alone"),
         (lambda image, objective, steps, rate: None, "return"),
         (lambda image, objective, steps, rate: image.clone(), "still the start"),
         (adam_with(hand_over=another_copy), "still the start"),
@@ -913,6 +946,8 @@ WRONG = {
         *[(adam_of_steps(lbfgs_from(*way), change), sentence) for way in WAYS[2::25] for change, sentence in COUNTS],
     ],
     "best_image": [
+        (best_in_two_goes, "goes through them again"),
+        (best_below_the_first, "lowest = total"),
         (lambda steps: None, "return"),
         (lambda steps: list(steps)[-1].image, "last image"),
         (lambda steps: next(iter(steps)).image, "first image"),

@@ -382,6 +382,14 @@ GENERIC = [
     (lambda right: then(right, lambda value: value + 0.5), "differ by up to 0.5"),
 ]
 
+
+def gradient_twice(image, loss):
+    x = image.detach().clone().requires_grad_()
+    loss(x).backward()
+    loss(x).backward()
+    return x.grad
+
+
 WRONG = {
     "to_image": [
         (lambda a: image_by_permute(a) * 255, "run up to 255. Divide"),
@@ -442,6 +450,7 @@ WRONG = {
         (normalized_and_asking, "made the image ask for gradients"),
     ],
     "pixel_gradient": [
+        (gradient_twice, "backward() adds to the .grad"),
         (lambda image, loss: loss(image), "you returned the loss"),
         (gradient_then(torch.neg), "the sign is wrong"),
         (gradient_then(torch.abs), "absolute values"),

@@ -142,6 +142,10 @@ def _loss_mistakes(features: Mapping[str, Tensor], targets: Mapping[str, Tensor]
             distances / own_norms
         ).mean(),
         "you compared the first layer only. Take the mean over all layers of the targets.": right[0],
+        "each round of the loop overwrites the sum, which is then divided. Add up: total += …": right[-1] / len(right),
+        "you divide in each round of the loop. Divide once, behind it.": sum(
+            distance / len(right) ** (len(right) - place) for place, distance in enumerate(right)
+        ),
         "you compared the last layer only. Does each round of the loop overwrite the one before?": right[-1],
         "only the first layer was added before the division. Does `return` stand inside the loop?": right[0]
         / len(right),
@@ -317,7 +321,9 @@ def _loop_mistakes(
         "each gradient is added to all earlier ones. Forget them in each step: adam.zero_grad() before backward().": (
             descend(forget=False)
         ),
-        "one step is missing. Does the loop run `steps` times?": descend(steps=steps - 1),
+        "one step is missing. Does the loop run `steps` times? The last image is asked for, not the best one.": descend(
+            steps=steps - 1
+        ),
         "the loop ends as soon as the loss rises. Adam's steps may go uphill for a while: take all of them.": (
             descend(patient=False)
         ),
@@ -329,6 +335,7 @@ def _loop_mistakes(
             descend(fresh=True)
         ),
         "this is plain gradient descent. Use torch.optim.Adam.": descend(optimizer=torch.optim.SGD),
+        "the pixels are clamped in each step. Here they are to stay as Adam leaves them.": descend(clamp=True),
         "the image was clamped to [0, 1] at the end. Here it is to stay as Adam leaves it.": right.clamp(0, 1),
     }
 
@@ -343,6 +350,7 @@ def _descend(
     fresh: bool = False,
     maximize: bool = False,
     patient: bool = True,
+    clamp: bool = False,
 ) -> Tensor:
     """The loop of `_reconstruct`, and known mistakes in it."""
     lowest = math.inf
@@ -359,6 +367,8 @@ def _descend(
         lowest = loss.item()
         loss.backward()
         solver.step()
+        if clamp:
+            pixels.data.clamp_(0, 1)
     return pixels.detach()
 
 

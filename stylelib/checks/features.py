@@ -115,7 +115,7 @@ def _valid(framed: Tensor, kernel: Tensor) -> Tensor:
 @exercise(reference=_receptive_field, used="the rest of this lesson")
 def receptive_field(answer: Answer) -> None:
     """Side of the square of pixels that one position sees, from (kernel, stride) of each layer, first layer first."""
-    layers = [(4, 1), (1, 2), (3, 2), (5, 1), (2, 1), (3, 1)]
+    layers = [(5, 2), (3, 1), (1, 2), (2, 3), (4, 1), (3, 1)]
     expect(answer(layers), _receptive_field(layers), _field_mistakes(layers), "the receptive field")
     alexnet = [(11, 4), (3, 2), (5, 1), (3, 2)]  # AlexNet, to the second pooling
     expect(answer(alexnet), 67, what="the receptive field of [(11, 4), (3, 2), (5, 1), (3, 2)]")
@@ -147,6 +147,8 @@ def _field_mistakes(layers: list[tuple[int, int]]) -> dict[str, int]:
         ),
         "you forgot the strides: after a stride of 2, one position is 2 pixels wide, and each later kernel reaches "
         "twice as far.": 1 + sum(kernel - 1 for kernel in kernels),
+        "only the first layer was added. Does `return` stand inside the loop?": kernels[0] if kernels else 1,
+        "each layer overwrites the field. Add to it: field += …": (kernels[-1] - 1) * step // strides[-1],
         "you are off by one: the field starts at 1, the pixel itself.": right - 1,
         "you are one too high. A kernel of k pixels adds k − 1 steps, and the field starts at 1.": right + 1,
         "your order is reversed: the first pair of the list is the layer next to the pixels.": (
@@ -238,7 +240,7 @@ def _expect_pairs(got: object, channel: Tensor, count: int) -> None:
         if pairs == wrong:
             raise Mistake(sentence)
     if len(pairs) != count:
-        raise Mistake(f"{count} positions were asked for, but there are {len(pairs)}.")
+        raise Mistake(f"{count} positions were asked for; yours are {len(pairs)}.")
     if sorted(pairs) == sorted(right):
         raise Mistake("the right positions, but not in descending order of their values.")
     raise Mistake(f"the {count} strongest positions are {right}, but yours are {_short(pairs)}.")
@@ -305,11 +307,17 @@ def collect_features(answer: Answer) -> None:
     network, calls = _network()
     x = random(1, 3, 64, 96)
     layers = ["relu2_1", "conv1_1"]  # not in the network's order
-    got = answer(network, x, layers)
+    try:
+        got = answer(network, x, layers)
+    except KeyError as error:
+        raise Mistake(
+            f"the layer {error} was never reached. The deepest layer need not be the last one in the list: go on until "
+            "all are found."
+        ) from None
     _expect_names(got, layers)
     used = list(calls)
     for name in layers:
-        expect(got[name], _features(x, name), _feature_mistakes(name, x), f"the features {name!r}")
+        expect(got[name], _features(x, name), _feature_mistakes(name, x), f"the feature map of {name!r}")
     if list(got) != layers:
         raise Mistake(
             f"the features come in the network's order, {list(got)}. They were asked for as {layers}: build the "
@@ -323,7 +331,7 @@ def collect_features(answer: Answer) -> None:
         features = answer(_network()[0], x, others)
         _expect_names(features, others)
         for name in others:
-            expect(features[name], _features(x, name), what=f"the features {name!r}")
+            expect(features[name], _features(x, name), what=f"the feature map of {name!r}")
     _expect_outer_modules_only(answer)
 
 

@@ -139,12 +139,12 @@ def shuffle_positions(answer: Answer) -> None:
             "you put all numbers into one row and mixed channels with positions. Flatten height and width only, with "
             "flatten(2).": features.reshape(1, 20, 3)[:, permutation].reshape(features.shape),
         },
-        "the shuffled features",
+        "the result",
     )
     batch, few = random(2, 4, 3, 2, seed=2), torch.tensor([5, 3, 1, 0, 2, 4])
-    expect(answer(batch, few), _shuffle_positions(batch, few), what="the shuffled features of a batch of two")
+    expect(answer(batch, few), _shuffle_positions(batch, few), what="the result for a batch of two")
     reverse = permutation.flip(0)
-    expect(answer(features, reverse), _shuffle_positions(features, reverse), what="the features in another order")
+    expect(answer(features, reverse), _shuffle_positions(features, reverse), what="the result for another order")
 
 
 def _expect_channels_moved_alike(answer: Answer, permutation: Tensor, got: Tensor, features: Tensor) -> None:
@@ -265,6 +265,13 @@ def _expect_style_loss(answer: Answer, features: dict[str, Tensor], targets: dic
             ),
             "you returned the loss of the last layer only. Is the return inside the loop, or the sum overwritten?": (
                 relative(layers[-1]).item()
+            ),
+            "each layer overwrites the sum, which is then divided. Add up: total += …": relative(layers[-1]).item() / 3,
+            "only the first layer was added before the division. Is the return inside the loop?": (
+                relative(layers[0]).item() / 3
+            ),
+            "you divide in each round of the loop. Divide once, behind it.": sum(
+                relative(name).item() / 3 ** (3 - place) for place, name in enumerate(layers)
             ),
             "you returned the loss of the first layer only. Is the return inside the loop?": relative(layers[0]).item(),
             "you weighted the layers by their channels. All layers weigh the same.": (
@@ -390,6 +397,9 @@ def style_gradient(answer: Answer) -> None:
             "the factor is 4, not 2: one 2 comes from the square, another because F stands in G twice.": right / 2,
             "the factor 4 is missing: one 2 comes from the square, another because F stands in G twice.": right / 4,
             "you did not divide by h·w. It comes from the Gram matrix, and it stays.": right * 20,
+            "the Gram matrix of the features is not divided by h·w, and so it cannot be compared with A.": (
+                (4 * (flat @ flat.mT - target) @ flat / (20 * norm)).reshape(features.shape)
+            ),
             "you divided by h·w twice. The derivative of the square has only one G in it.": right / 20,
             "you did not divide by ‖A‖², the squared norm of the target.": right * norm,
             "you divided by ‖A‖. Divide by its square, ‖A‖².": right * norm.sqrt(),

@@ -118,6 +118,10 @@ def total_loss(answer: Answer) -> None:
     expect(answer(halves, weights), _total_loss(halves, weights), old, "the total of losses half as large")
     texture = {name: losses[name] for name in ("style", "variation")}  # no content, but a weight for it
     expect(_keys_explained(answer, texture, weights), _total_loss(texture, weights), what="the total of two losses")
+    others = {"memory": losses["memory"], "edges": losses["content"], "style": losses["style"]}
+    told = "the total of losses with other names, of which the first has no weight,"
+    new = {"edges": 2.5, "style": 3.5}
+    expect(_keys_explained(answer, others, new), _total_loss(others, new), what=told)
 
 
 def _keys_explained(answer: Answer, losses: dict[str, Tensor], weights: dict[str, float]) -> object:
@@ -169,6 +173,10 @@ def total_variation(answer: Answer) -> None:
         image = random(*shape)
         got = answer(image)
         _expect_no_number(got)
+        if isinstance(got, Tensor) and got.isnan().any():
+            raise Mistake(
+                "it is NaN: image[1:] goes along the batch, which has one picture. Rows and columns come last."
+            )
         expect(got, _total_variation(image), _variation_mistakes(image), "the variation")
     other = random(1, 3, 5, 2, seed=7)
     expect(answer(other), _total_variation(other), {OLD_RESULT: got}, "the variation of another image")
@@ -307,7 +315,9 @@ def _adam_mistakes(start: Tensor, right: Tensor, steps: int, rate: float) -> dic
         "each gradient is added to all earlier ones. Forget them in each round, with adam.zero_grad().": (
             with_mistake(forget=False)
         ),
-        "one step is missing. The loop runs exactly `steps` times.": with_mistake(steps=steps - 1),
+        "one step is missing. The loop runs exactly `steps` times; return the last image, not the best.": with_mistake(
+            steps=steps - 1
+        ),
         "there is one step too many. The loop runs exactly `steps` times.": with_mistake(steps=steps + 1),
         "there is only one step. Does `return` stand inside the loop?": with_mistake(steps=1),
         "the total rises: you climb. Leave out the minus sign, or maximize=True.": with_mistake(maximize=True),
@@ -318,6 +328,9 @@ def _adam_mistakes(start: Tensor, right: Tensor, steps: int, rate: float) -> dic
         "this is plain gradient descent. Use torch.optim.Adam.": with_mistake(optimizer=torch.optim.SGD),
         'you added up all values of the dictionary. The one to minimize is its "total"; it contains the others.': (
             with_mistake(loss=lambda losses: sum(losses.values()))
+        ),
+        'you lowered the style alone. The one to minimize is the "total".': with_mistake(
+            loss=lambda losses: losses["style"]
         ),
         "the pixels are clamped in each step. Here they are to stay as Adam leaves them.": with_mistake(clamp=True),
         "the image was clamped to [0, 1] at the end. Here it is to stay as Adam leaves it.": right.clamp(0, 1),
@@ -404,7 +417,9 @@ def _lbfgs_mistakes(start: Tensor, right: Tensor, steps: int) -> dict[str, Tenso
         "the pixels are clamped in each round, in the closure or after the step, behind the optimizer's back. Leave "
         "the clamp out.": with_mistake(clamp="step"),
         "the image was clamped to [0, 1] at the end. Here it is to stay as L-BFGS leaves it.": right.clamp(0, 1),
-        "one step is missing. The loop runs exactly `steps` times.": with_mistake(steps=steps - 1),
+        "one step is missing. The loop runs exactly `steps` times; return the last image, not the best.": with_mistake(
+            steps=steps - 1
+        ),
         "there is one step too many. The loop runs exactly `steps` times.": with_mistake(steps=steps + 1),
         "there is only one step. Does `return` stand inside the loop?": with_mistake(steps=1),
         "a new L-BFGS is made in each step, and knows no pairs. Make one, before the loop.": with_mistake(fresh=True),
@@ -513,7 +528,8 @@ WALKS = (
         (5.0, 7.0, 1.0, 3.0),
         2,
         {
-            3: "you returned the last image. The last one is not always the best: look at the totals.",
+            3: "you returned the last image, which is not the best one. Look at the total of each step, and keep the "
+            "lowest so far: lowest = total.",
             1: "you returned the image with the highest total. Low is good.",
             0: "you returned the first image. Does `return` stand inside the loop?",
         },
@@ -581,7 +597,12 @@ def best_image(answer: Answer) -> None:
         expect(got, right, clamped, f"the image{walk.when}")
     steps = _run(WALKS[0].totals)
     once = "the image from a generator, whose steps can be gone through only once"
-    expect(_image(answer, iter(steps)), steps[2].image, what=once)
+    got = _image(answer, iter(steps))
+    if got is None:
+        raise Mistake(
+            "the steps may come from a generator and be gone through only once. Yours goes through them again."
+        )
+    expect(got, steps[2].image, what=once)
     for totals in ((math.nan, math.inf), (-math.inf,), ()):
         if _image(answer, iter(_run(totals))) is not None:
             raise Mistake("where no total is finite, there is no best image: return None.")

@@ -243,10 +243,15 @@ def pixel_gradient(answer: Answer) -> None:
             "the result is None. Is `return` there? Did you call backward() and then return `.grad`, of the very "
             "tensor that asks for gradients and went into the loss? (backward() itself returns nothing.)"
         )
-    expect(got, right, _gradient_mistakes(right, loss(image)), "the gradient")
+    twice = {
+        "it is twice the gradient: backward() adds to the .grad that is there. Call it once, on a fresh copy.": (
+            2 * right
+        )
+    }
+    expect(got, right, twice | _gradient_mistakes(right, loss(image)), "the gradient")
     _expect_detached(got, "the gradient")
-    again = "the gradient, when the function is called a second time with the same image"
-    expect(_explained(answer, image, loss), right, what=again)
+    again = "the gradient, when the function is called a second time with the same image,"
+    expect(_explained(answer, image, loss), right, twice, again)
     tall, target = random(1, 3, 6, 2, seed=2), random(1, 3, 6, 2, seed=3)
     mean_squared = _explained(answer, tall, lambda pixels: (pixels - target).square().mean())
     expect(mean_squared, 2 * (tall - target) / tall.numel(), what="the gradient of a mean squared error")

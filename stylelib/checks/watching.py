@@ -17,10 +17,10 @@ CHANGES = {
     "Leave it as it is, or work on a copy: dict({name}).",
     "array": "you changed the {name} in place: -= and /= write into it. Make new values from it, or work on a copy: "
     "{name}.copy().",
-    "values": "you changed the {name} in place: operators such as -= and methods that end in _ write into a tensor. "
-    "Write {name} - … instead, or work on a copy: {name}.clone().",
-    "asks": "you made the {name} ask for gradients, and it goes on asking after your function is done. Work on a copy: "
-    "{name}.detach().clone().requires_grad_().",
+    "values": "you changed the {name} in place: operators such as -=, methods that end in _ and {name}[…] = … write "
+    "into it. Make a new tensor, or work on a copy: {name}.clone().",
+    "asks": "you made the {name} ask for gradients, and it goes on asking after your function is done. Leave that out; "
+    "or, where you need a gradient, work on a copy: {name}.detach().clone().requires_grad_().",
     "asked": "you changed the {name} in place: it does not ask for gradients any more. detach_() and "
     "requires_grad_(False) do that; {name}.detach() gives a new tensor and leaves the old one alone.",
     "modules": "you changed the {name} in place: its modules are others now. Leave it as it is.",
