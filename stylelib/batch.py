@@ -71,7 +71,7 @@ def jobs(contents: Iterable[str], folder: Path, ending: str | None = None) -> li
         out = folder / _result_name(content, ending)
         if out in found:
             raise ImageError(f"{found[out]} and {content} would both become {out}; rename one of them.")
-        if out.resolve() == Path(content).resolve():
+        if os.path.realpath(out) == os.path.realpath(content):
             raise ImageError(f"{content} would be overwritten by its result; choose another folder for the results.")
         found[out] = content
     return [Job(content, out) for out, content in found.items()]
@@ -143,7 +143,11 @@ def _pictures(content: str) -> list[str]:
     if not os.path.isdir(folder) or gallery.find(content) != folder:  # which, unlike Path's, never raises
         return [content]
     endings = Image.registered_extensions()
-    found = sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in endings and path.is_file())
+    try:
+        inside = [path for path in folder.iterdir() if not path.name.startswith(".")]  # macOS keeps ._photo.jpg
+    except OSError as error:
+        raise ImageError(f"Cannot read the folder {content}: {error.strerror or error}.") from error
+    found = sorted(str(path) for path in inside if path.suffix.lower() in endings and path.is_file())
     if not found:
         raise ImageError(f"There are no pictures in the folder {content}.")
     return found

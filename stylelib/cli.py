@@ -9,13 +9,16 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 
 from . import console
 from .console import INTERRUPTED, USER_ERROR
 
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a polite kill or a batch system's time limit, a closed window
+PATIENCE = 3  # seconds after a signal in which further ones change nothing
 # As in `photo`, `backbones`, `transfer` and `objective`, which would bring torch along. A test keeps them equal.
 METHODS = ("smooth", "linear", "covariance", "reinhard", "full", "optimized")
 BACKBONES, STEPS, STYLE_WEIGHT = ("slim", "vgg19", "squeezenet1_0"), 240, 32.0
@@ -62,10 +65,19 @@ def _stop_at_once(number: int, frame: object) -> None:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """As Ctrl-C. A closing terminal or a batch system may send several signals; the picture is being saved then."""
+    """As Ctrl-C. A closing terminal or a batch system may send several signals, and people press twice; the picture is
+    being saved then. Only a Ctrl-C some seconds later ends that, too.
+    """
     for name in set(STOP_SIGNALS) - {"SIGINT"}:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    until = time.monotonic() + PATIENCE
+
+    def again(number: int, frame: object) -> None:
+        if time.monotonic() > until:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, again)
     raise KeyboardInterrupt
 
 
@@ -78,6 +90,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="stylelib", description="Neural style transfer, offline and on any machine.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('stylelib')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     command = commands.add_parser(
@@ -202,7 +215,9 @@ def _add_recipe_options(command: argparse.ArgumentParser, size: int) -> None:
     seed = _number(int, least=0, below=2**63)
     command.add_argument("--seed", type=seed, help="of the random start: another one, another picture (default 0)")
     command.add_argument("--bits", type=int, choices=[8, 16], default=8, help="per channel; 16 for .png and .tif")
-    command.add_argument("--dpi", type=_number(float, least=1), help="dots per inch, for print; kept in the file")
+    command.add_argument(
+        "--dpi", type=_number(float, least=1, most=65535), help="dots per inch, for print; kept in the file"
+    )
     _add_run_options(command, size)
 
 

@@ -20,10 +20,11 @@ import av
 import numpy as np
 import torch
 from av.video.reformatter import Interpolation
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 from torch.nn.functional import pad
 
+from . import files
 from .decoding import name_of
 from .files import check_plain
 from .images import ImageError, load_image, resize_to, save_image, scaled_shape
@@ -133,7 +134,11 @@ def open_clip(
 def picture_files(folder: Path) -> list[Path]:
     """The picture files of a folder, sorted as people mean it: numbers in names by their value."""
     endings = Image.registered_extensions()
-    named = [path for path in folder.iterdir() if path.suffix.lower() in endings and not path.name.startswith(".")]
+    try:
+        inside = list(folder.iterdir())
+    except OSError as error:
+        raise ClipError(f"Cannot read the folder {folder}: {error.strerror or error}.") from error
+    named = [path for path in inside if path.suffix.lower() in endings and not path.name.startswith(".")]
     files = [path for path in named if path.is_file()]  # and no pipe, which would be waited for
     return sorted(files, key=lambda path: [int(part) if part.isdigit() else part for part in _parts(path.name)])
 
@@ -190,12 +195,13 @@ def _stamp(*files: Path | Tensor) -> str:
 
 
 def _size(picture: Path | Tensor) -> tuple[int, int]:
-    """(width, height) of an image, or of a picture file as it is stored."""
+    """(width, height) of an image, or of a picture file as it is shown."""
     if isinstance(picture, Tensor):
         return picture.shape[-1], picture.shape[-2]
     try:
         with Image.open(picture) as file:
-            return file.size
+            turned = file.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+            return file.size[::-1] if turned else file.size
     except Exception as error:  # decoders raise anything
         raise ClipError(f"{name_of(picture)} is not a picture that can be read; take it out of the folder.") from error
 
@@ -324,7 +330,20 @@ def _upright(picture: av.VideoFrame) -> Tensor:
     array = picture.to_ndarray(format="rgba", src_colorspace=colors, interpolation=EXACT).astype(np.float32) / 255
     array = 1 - array[..., 3:] * (1 - array[..., :3])
     array = np.rot90(array, round(picture.rotation / 90))
+    array = array[::-1] if _is_mirrored(picture) else array
     return torch.from_numpy(array.copy()).permute(2, 0, 1)[None].contiguous()
+
+
+def _is_mirrored(picture: av.VideoFrame) -> bool:
+    """Whether the matrix that the film is shown by turns it over: then a negative determinant is left of it.
+
+    The matrix holds nine 32-bit numbers (FFmpeg, libavutil/display.h), of which FFmpeg reads the rotation alone.
+    """
+    data = next((data for data in picture.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    if data is None:
+        return False
+    a, b, _, c, d, *_ = np.frombuffer(data, dtype=np.int32).astype(np.float64)
+    return a * d - b * c < 0
 
 
 # --- writing ---
@@ -343,7 +362,9 @@ ENCODER = {  # near to what the eye still tells apart, and a sharp picture rathe
 GIF_TICK = Fraction(1, 100)
 
 
-def save_clip(frames: Iterable[Frame], file: str | PathLike, like: Clip, *, whole: bool = True) -> None:
+def save_clip(
+    frames: Iterable[Frame], file: str | PathLike, like: Clip, *, whole: bool = True, replace: bool = False
+) -> None:
     """Writes frames as a film: .mp4 and .mov (H.264), .webm (VP9), .gif; a name without an ending is a folder of PNGs.
 
     Frames keep their times. Sound is copied as it is where the film can hold it, else encoded anew. The film is written
@@ -354,12 +375,13 @@ def save_clip(frames: Iterable[Frame], file: str | PathLike, like: Clip, *, whol
         file: where to.
         like: the clip that they were made from: its sound and its clock are used.
         whole: False ends the sound with the last frame.
+        replace: whether a folder with frames in it is theirs, and these take their place.
 
     Raises:
         ClipError: no frames, an ending that stands for no film, or a place that cannot be written to.
     """
-    path = Path(file)
-    check_clip_writable(path)
+    check_clip_writable(file, replace=replace)
+    path = Path(os.path.realpath(file))  # of a link, what it points to is replaced
     part = path.with_name(f".{path.stem}-part{path.suffix}")
     _remove(part)
     try:
@@ -367,6 +389,8 @@ def save_clip(frames: Iterable[Frame], file: str | PathLike, like: Clip, *, whol
             raise ClipError("There are no frames to write; a clip needs one at least.")
         if path.is_dir():
             _remove(path)
+        elif path.exists():
+            shutil.copymode(path, part)
         part.replace(path)
     except (av.FFmpegError, OSError) as error:
         raise ClipError(f"Cannot write {path}: {error.strerror or error}.") from error
@@ -374,7 +398,7 @@ def save_clip(frames: Iterable[Frame], file: str | PathLike, like: Clip, *, whol
         _remove(part)
 
 
-def check_clip_writable(file: str | PathLike) -> None:
+def check_clip_writable(file: str | PathLike, *, replace: bool = False) -> None:
     """Raises the `ClipError` that `save_clip` would, before any work has gone into the frames."""
     path = Path(file)
     ending = path.suffix.lower()
@@ -384,15 +408,18 @@ def check_clip_writable(file: str | PathLike) -> None:
         _encoder(ending)
     if not path.parent.is_dir():
         raise ClipError(f"There is no folder {path.parent}; make it first.")
-    if path.is_dir() and (ending or any(not re.fullmatch(r"\d{6}\.png", inside.name) for inside in path.iterdir())):
-        raise ClipError(f"{path} is a folder with other things in it; choose another name for the film.")
-    if path.is_file() and not ending:
-        raise ClipError(f"{path} is a file, and frames need a folder; choose another name.")
     try:
+        frame = re.compile(r"\d{6}\.png" if replace and not ending else "(?!)")  # nothing, if not to be replaced
+        if path.is_dir() and (ending or not all(frame.fullmatch(inside.name) for inside in path.iterdir())):
+            raise ClipError(f"{path} is a folder with things in it; empty it, or choose another name for the film.")
+        if path.is_file() and not ending:
+            raise ClipError(f"{path} is a file, and frames need a folder; choose another name.")
+        if ending:
+            files.check_writable(path)  # a film that is protected, a pipe
         with tempfile.TemporaryFile(dir=path.parent):  # permissions, a read-only disk: only trying tells
             pass
     except OSError as error:
-        raise ClipError(f"Cannot write to {path.parent}: {error.strerror or error}.") from error
+        raise ClipError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
 def _write(frames: Iterable[Frame], part: Path, like: Clip, whole: bool) -> int:

@@ -1,6 +1,7 @@
 """What the shell commands do."""
 
 import argparse
+import difflib
 import math
 import os
 import sys
@@ -64,10 +65,19 @@ def _stylize(options: argparse.Namespace) -> int:
     if options.keep_alpha and extras["alpha"] is None:
         raise ValueError(f"{content} has no transparent parts that --keep-alpha could keep.")
     kept = checkpoint_of(options.out)
-    if kept.exists() and not options.resume:
+    if _exists(kept) and not options.resume:
         raise CheckpointError(f"{kept} holds an unfinished run; go on with it (--resume), or delete that file.")
     pictures = _read(content, options.size), _styles(options)
     return _produce(options, extras, lambda backbone, on_step: _stylized(options, *pictures, backbone, on_step, kept))
+
+
+def _exists(checkpoint: Path) -> bool:
+    try:
+        return bool(os.stat(checkpoint))
+    except FileNotFoundError:
+        return False
+    except OSError as error:  # its name is longer than that of the result
+        raise CheckpointError(f"Cannot write {checkpoint}: {error.strerror}; choose another name.") from error
 
 
 def checkpoint_of(out: str | PathLike) -> Path:
@@ -102,6 +112,8 @@ def _styles(options: argparse.Namespace) -> list[Style]:
     """The styles that the options ask for: one after the other blended, inside a mask, or region by region."""
     names = [options.style, *options.also]
     weights = options.blend or [1.0] * len(names)
+    if options.blend and not options.also:
+        raise ValueError("--blend weighs several styles; name further ones with --also, or leave it out.")
     if len(weights) != len(names):
         raise ValueError(f"--blend needs one weight for each style: {len(names)}, not {len(weights)}.")
     if options.regions and (options.also or options.mask):
@@ -134,7 +146,7 @@ def _stylize_all(options: argparse.Namespace) -> int:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise ImageError(f"Cannot make the folder {folder}: {error.strerror or error}.") from error
-    work = [job for job in every if not job.out.exists()]
+    work = [job for job in every if not os.path.exists(job.out)]
     for job in work:
         check_writable(job.out, bits=options.bits, alpha=options.keep_alpha, dpi=options.dpi)
     if skipped := len(every) - len(work):
@@ -198,11 +210,10 @@ def _texture(options: argparse.Namespace) -> int:
 
 
 def _video(options: argparse.Namespace) -> int:
-    from .clips import ClipError, open_clip  # here: only films need FFmpeg
+    from .clips import open_clip  # here: only films need FFmpeg
     from .video import stylize_video
 
-    if Path(options.out).resolve() == Path(options.clip).resolve():
-        raise ClipError(f"{options.out} is the clip itself; choose another name for the film.")
+    _check_not_a_source(options)
     _check_device(options.device)
     start, stop = options.range
     clip = open_clip(options.clip, options.size, start=start, stop=stop, rate=options.fps)
@@ -238,16 +249,21 @@ def _photo(options: argparse.Namespace) -> int:
     if (options.style is None) == (options.lut is None):
         raise ValueError("stylelib photo needs either a STYLE or --lut with a .cube file, and not both.")
     content = _read(options.content, options.size)
+    if options.lut and (options.save_lut or options.regions or options.method != next(iter(photo.METHODS))):
+        raise ValueError("--lut is the whole map of colors; leave --method, --regions and --save-lut out.")
+    if options.save_lut and options.regions:
+        raise ValueError("--save-lut keeps one map of colors for the whole picture; leave --regions out.")
     if options.lut:
         result = content.lerp(lut.apply(lut.load(options.lut), content), options.strength)
     else:
         style = _read(options.style, options.size)
         if options.save_lut:
-            lut.save(lut.sample(photo.global_map(content, style, options.method)), options.save_lut)
+            move = photo.global_map(content, style, options.method)
+            lut.save(lut.sample(lambda colors: colors.lerp(move(colors), options.strength)), options.save_lut)
         regions = [tuple(map(masks.load_mask, pair)) for pair in options.regions]
         how = {"method": options.method, "strength": options.strength, "regions": regions}
         result = photo.transfer_photo(content, style, **how)
-    save_image(result, options.out)
+    _save(result, Path(options.out), {})
     height, width = result.shape[-2:]
     console.say(f"{options.out}: {width} × {height} pixels")
     return 0
@@ -342,11 +358,11 @@ def _extras(options: argparse.Namespace, source: PictureFile) -> dict:
 
 
 def _save(image: Tensor, out: Path, extras: dict) -> None:
-    """Writes a result; where that fails, on a full disk, in the folder for temporary files."""
+    """Writes a result; where that fails, on a full disk or for its size, in the folder for temporary files."""
     try:
         save_image(image, out, **extras)
     except ImageError as error:
-        rescued = Path(gettempdir(), f"stylelib-{os.getpid()}{out.suffix}")
+        rescued = Path(gettempdir(), f"stylelib-{os.getpid()}.png")  # which holds any size and all extras
         try:
             save_image(image, rescued, **extras)
         except ImageError:
@@ -367,7 +383,12 @@ def _reading(file: PictureFile, size: int | None) -> int:
 def _found(file: PictureFile) -> PictureFile:
     """What to read: the file behind a name, or an open file from its beginning."""
     if isinstance(file, str):
-        return gallery.find(file)
+        found = gallery.find(file)
+        if not found.suffix and os.sep not in file and 0 < len(file) < 64 and not os.path.lexists(found):
+            near = difflib.get_close_matches(file.lower(), gallery.names(), 1)
+            meant = f"did you mean {near[0]}?" if near else "`stylelib gallery` lists its names."
+            raise ImageError(f"There is no file {file!r}, and no picture of that name in the gallery; {meant}")
+        return found
     file.seek(0)
     return file
 
@@ -375,7 +396,12 @@ def _found(file: PictureFile) -> PictureFile:
 def _check_output(options: argparse.Namespace) -> None:
     extras = {"bits": getattr(options, "bits", 8), "dpi": getattr(options, "dpi", None)}
     check_writable(options.out, alpha=getattr(options, "keep_alpha", False), **extras)
-    if Path(options.out).resolve() in [Path(name).resolve() for name in _sources(options)]:
+    _check_not_a_source(options)
+
+
+def _check_not_a_source(options: argparse.Namespace) -> None:
+    """No picture that is read, of the gallery neither, is replaced by what is made of it."""
+    if os.path.realpath(options.out) in [os.path.realpath(gallery.find(name)) for name in _sources(options)]:
         raise ImageError(f"{options.out} is one of the source pictures; choose another name for the result.")
 
 
@@ -383,7 +409,7 @@ def _sources(options: argparse.Namespace) -> list[str]:
     """Every file that the options read from."""
     contents = getattr(options, "content", None) or []
     contents = [contents] if isinstance(contents, str) else contents
-    named = [*contents, *(getattr(options, name, None) for name in ("style", "mask"))]
+    named = [*contents, *(getattr(options, name, None) for name in ("clip", "style", "mask"))]
     regions = getattr(options, "regions", None) or []  # one pair of files, or for photographs several
     pairs = [region if isinstance(region, list) else [region] for region in regions]
     listed = [*getattr(options, "also", []), *(file for pair in pairs for file in pair)]

@@ -15,8 +15,11 @@ PLAIN = {"×": "x", "–": "-", "’": "'", "…": "..."}
 def prepare() -> None:
     """Has standard output and error write what their encoding lacks (code page 437 has no ×) in plain characters."""
     codecs.register_error("plain", _plain)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: what is printed is dropped
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (to the end of the process)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # None where there is no console; other things where they are captured
+        if hasattr(stream, "reconfigure"):  # not where they are captured
             stream.reconfigure(errors="plain")
 
 

@@ -19,6 +19,7 @@ TRANSPARENT = {"AVIF", "JPEG2000", "PNG", "TGA", "TIFF", "WEBP"}
 PROFILED = {"AVIF", "JPEG", "PNG", "TIFF", "WEBP"}
 WITH_DPI = {"BMP", "JPEG", "PNG", "TIFF"}
 INCH = 0.0254  # meters
+MOST_DPI = 65535  # what a JPEG file can hold
 
 
 def check_writable(file: str | PathLike, *, bits: int = 8, alpha: bool = False, dpi: float | None = None) -> None:
@@ -32,6 +33,8 @@ def check_writable(file: str | PathLike, *, bits: int = 8, alpha: bool = False, 
         raise ImageError(f"{path.name} cannot hold 16 bits per channel; let it end in .png or .tif.")
     if alpha and kind not in TRANSPARENT:
         raise ImageError(f"{path.name} cannot hold transparency; let it end in .png, .webp or .tif.")
+    if dpi is not None and not 1 <= dpi <= MOST_DPI:
+        raise ImageError(f"Dots per inch are a number from 1 to {MOST_DPI}; {dpi:g} is not.")
     if dpi is not None and kind not in WITH_DPI:
         raise ImageError(f"{path.name} cannot hold dots per inch; let it end in .png, .jpg or .tif.")
     try:
@@ -67,6 +70,11 @@ def write(pixels: np.ndarray, file: str | PathLike, profile: bytes | None = None
                 beside.write_bytes(memory.getvalue())
     except OSError as error:
         raise _unwritable(path, error) from error
+    except (ValueError, RuntimeError, struct.error) as error:  # Pillow's, of a picture too large for its format
+        height, width = pixels.shape[:2]
+        raise ImageError(
+            f"Cannot write {path}: the format does not hold {width} × {height} pixels ({error}); let it end in .png."
+        ) from error
 
 
 def write_bytes(data: bytes, file: str | PathLike) -> None:

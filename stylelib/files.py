@@ -32,7 +32,7 @@ def replacing(file: str | PathLike) -> Iterator[Path]:
 
 
 def check_plain(file: str | PathLike) -> None:
-    """Raises the `OSError` that reading would, and one for a pipe or a device, which may never come to an end."""
+    """Raises the `OSError` that opening would, and one for a pipe or a device, which may never come to an end."""
     if "\0" in os.fsdecode(file):
         raise OSError(errno.EINVAL, "no name of a file holds a null character")
     mode = os.stat(file).st_mode
@@ -42,7 +42,7 @@ def check_plain(file: str | PathLike) -> None:
 
 def remove_leftovers(file: str | PathLike) -> None:
     """Deletes what writers of `file` have left beside it that were killed in the middle."""
-    target = Path(file).resolve()
+    target = Path(os.path.realpath(file))
     token = "[0-9a-f]" * 8
     for beside in target.parent.glob(glob.escape(_stem(target)) + token + glob.escape(target.suffix)):
         beside.unlink(missing_ok=True)
@@ -56,8 +56,9 @@ def check_writable(file: str | PathLike) -> None:
 
 
 def _target_and_beside(file: str | PathLike) -> tuple[Path, Path]:
-    target = Path(file).resolve()  # of a link, what it points to is replaced
+    target = Path(os.path.realpath(file))  # of a link, what it points to is replaced
     if target.exists():
+        check_plain(target)
         target.open("ab").close()  # a folder, a file that is protected: only trying tells
     return target, target.with_name(f"{_stem(target)}{token_hex(4)}{target.suffix}")
 

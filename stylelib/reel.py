@@ -1,10 +1,12 @@
 """A film in the making: its finished frames, as files in a folder beside it. Killing it loses one frame at most."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import psutil
 import torch
 from torch import Tensor
 
@@ -28,6 +30,7 @@ class Reel:
     def __init__(self, film: Path, job: dict[str, object], resume: bool):
         self.folder = film.with_name(f"{film.name}.frames")
         self._state = {"job": job, "times": [], "memory": None}
+        self._check_free()
         kept = self._kept()
         if not kept:
             return
@@ -56,6 +59,18 @@ class Reel:
         for index, time in enumerate(self._state["times"][skip:], skip):
             yield Frame(load_image(self._picture(index)), Fraction(time))
 
+    def claim(self) -> None:
+        """Says that this process makes the film now, so that no other one begins with it."""
+        self._check_free()
+        self.folder.mkdir(exist_ok=True)
+        self._owner.write_text(f"{os.getpid()} {psutil.Process().create_time()}")
+
+    def release(self) -> None:
+        """Leaves the frames to whoever goes on with them."""
+        self._owner.unlink(missing_ok=True)
+        if not len(self):
+            self.remove()
+
     def add(self, image: Tensor, time: Fraction, memory: object) -> None:
         """Keeps a finished frame. It counts when the state is written, which is done last and at once."""
         self.folder.mkdir(exist_ok=True)
@@ -69,13 +84,32 @@ class Reel:
         """Deletes the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @property
+    def _owner(self) -> Path:
+        return self.folder / "process"
+
+    def _check_free(self) -> None:
+        """Raises a `ClipError` if another process makes this film. One that was killed does not any more."""
+        try:
+            number, began = self._owner.read_text().split()
+            alive = psutil.Process(int(number)).create_time() == float(began)
+        except (OSError, ValueError, psutil.Error):
+            return
+        if alive and int(number) != os.getpid():
+            raise ClipError(
+                f"Another run, process {number}, is making {self.folder.stem}; wait for it, or choose another name."
+            )
+
     def _kept(self) -> dict | None:
         try:
-            return torch.load(self.folder / "state.pt", weights_only=True)
+            kept = torch.load(self.folder / "state.pt", weights_only=True)
         except FileNotFoundError:
             return None
         except Exception as error:
             raise ClipError(f"{self.folder} is damaged; delete it.") from error
+        if not all(self._picture(index).exists() for index in range(len(kept["times"]))):
+            raise ClipError(f"{self.folder} is damaged, frames are missing in it; delete it.")
+        return kept
 
     def _picture(self, index: int) -> Path:
         return self.folder / f"{index + 1:06}.png"

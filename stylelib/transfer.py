@@ -209,8 +209,7 @@ def stylize(
     backbone = backbone or load_backbone("slim")
     content = check_image("content", content, size)
     styles = checked_styles(style, size)
-    if steps < 2:
-        raise ValueError(f"The first step only measures the start; ask for at least 2 steps, not {steps}.")
+    _check_steps(steps)
     kept = checkpoint and Checkpoint(
         checkpoint,
         {
@@ -257,6 +256,7 @@ def synthesize_texture(
     """
     backbone = backbone or load_backbone("slim")
     styles = checked_styles(style, size)
+    _check_steps(steps)
     planned = plan(size, steps, [(size, size)], styles)
     project_at = partial(_projection, None, styles, backbone.mean.device)
     run = Run((1, 1), planned, backbone.mean.device, None, seed, optimizer, on_step, project_at)
@@ -293,6 +293,11 @@ def reconstruct(
     planned = [(size, steps)]
     run = Run(tuple(image.shape[-2:]), planned, backbone.mean.device, None, seed, optimizer, on_step)
     return _coarse_to_fine(run, lambda scale, make: make(backbone, _scaled(image, scale), **options))
+
+
+def _check_steps(steps: int) -> None:
+    if steps < 2:
+        raise ValueError(f"The first step only measures the start; ask for at least 2 steps, not {steps}.")
 
 
 def _coarse_to_fine(run: Run, objective_at: cost.ObjectiveAt) -> Result:
@@ -336,7 +341,7 @@ def _paint(progress: Progress, objective_at: cost.ObjectiveAt, run: Run) -> str:
         status = INTERRUPTED
         if not isinstance(reason, Stop):
             warnings.warn(
-                f"Interrupted after {len(progress.history)} of {run.steps} steps; the best image so far is kept.",
+                f"Interrupted after {len(progress.history)} of {run.steps} steps; this is the best image so far.",
                 OptimizationWarning,
                 stacklevel=4,
             )

@@ -8,6 +8,7 @@ the picture, keeps the content of each frame its own and as sharp.)
 """
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -102,7 +103,8 @@ def stylize_video(
     shot = Shot(backbone, style, size, steps, **weights)
     if out is None:
         return (painted for painted, _ in _painted(shot, opened, 0, scheduler))
-    check_clip_writable(out)
+    if isinstance(clip, str | PathLike) and os.path.realpath(clip) == os.path.realpath(out):
+        raise ClipError(f"{out} is the clip itself; choose another name for the film.")
     job = {
         "clip": opened.identity,
         "style": hashlib.sha256(style.cpu().numpy().tobytes()).hexdigest(),
@@ -111,12 +113,15 @@ def stylize_video(
         "steps": steps,
         "weights": str(sorted(weights.items())),
     }
-    return _onto(Reel(Path(out), job, resume), opened, shot, Path(out), scheduler)
+    reel = Reel(Path(out), job, resume)
+    check_clip_writable(out, replace=len(reel) > 0)
+    return _onto(reel, opened, shot, Path(out), scheduler)
 
 
 def _onto(reel: Reel, clip: Clip, shot: "Shot", out: Path, scheduler: str | None) -> Iterator[Frame]:
     """Paints the frames that are not on the reel yet, and makes a film of those that are, however this ends."""
-    whole = useless = False
+    whole, useless, begun = False, False, len(reel) > 0
+    reel.claim()
     try:
         yield from reel.frames()
         first = shot.recall(clip, reel) if len(reel) else 0
@@ -129,7 +134,8 @@ def _onto(reel: Reel, clip: Clip, shot: "Shot", out: Path, scheduler: str | None
         raise
     finally:
         if len(reel):
-            save_clip(reel.frames(), out, clip, whole=whole)
+            save_clip(reel.frames(), out, clip, whole=whole, replace=begun)
+        reel.release()
         if whole or useless:
             reel.remove()
 

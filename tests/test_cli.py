@@ -19,7 +19,7 @@ from PIL import Image
 from skimage import data
 
 import stylelib
-from stylelib import cli, commands, load_image, memory, save_image, stylize
+from stylelib import cli, commands, gallery, load_image, memory, save_image, stylize
 from stylelib.backbones import RECIPES, weights_file
 from stylelib.objective import STYLE_WEIGHT
 
@@ -382,7 +382,7 @@ def test_ctrl_c_saves_the_best_picture_so_far(run, monkeypatch):
     assert status == 130
     assert "Interrupted after 3 of 50 steps" in errors and errors.count("\n") == 1
     assert "after 3 evaluations" in output
-    run("texture", "style.jpg", "-o", "start.png", "--size", 64, "--steps", 1)
+    run("texture", "style.jpg", "-o", "start.png", "--size", 64, "--steps", 2)
     assert (load_image("out.png") - load_image("start.png")).abs().mean() > 0.001, "not merely the start"
 
 
@@ -724,3 +724,98 @@ def test_a_picture_too_large_to_decode_is_refused(run, monkeypatch):
     monkeypatch.setattr(memory, "free", lambda: 10_000)
     message = complaint(run("stylize", "content.png", "style.jpg", "-o", "out.png", *QUICK))
     assert re.match(r"Reading content\.png takes about .* make it smaller first\.$", message)
+
+
+# --- what must not be lost, and options that would do nothing ---
+
+
+def test_no_source_is_replaced_by_its_result(run):
+    waves = gallery.path("waves")
+    assert "one of the source pictures" in complaint(run("stylize", "content.png", "waves", "-o", waves, *QUICK))
+    Image.new("RGB", (64, 48)).save("style.gif")
+    assert "one of the source pictures" in complaint(run("video", "content.png", "style.gif", "-o", "style.gif"))
+
+
+def test_a_mistyped_name_of_the_gallery_is_guessed(run):
+    assert "did you mean waves?" in complaint(run("stylize", "content.png", "Waves", "-o", "out.png", *QUICK))
+    assert "`stylelib gallery` lists" in complaint(run("stylize", "content.png", "zzz", "-o", "out.png", *QUICK))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (["stylize", "content.png", "style.jpg", "-o", "out.png", "--blend", "3"], "--blend weighs several styles"),
+        (["photo", "content.png", "-o", "out.png", "--lut", "a.cube", "--save-lut", "b.cube"], "--save-lut out"),
+        (["photo", "content.png", "-o", "out.png", "--lut", "a.cube", "--method", "full"], "leave --method"),
+        (
+            ["photo", "content.png", "style.jpg", "-o", "out.png", "--save-lut", "b.cube", "--regions", "a", "b"],
+            "leave --regions out",
+        ),
+        (["stylize", "content.png", "style.jpg", "-o", "out.jpg", "--dpi", "1e9"], "at most 65535"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(run, arguments, fragment):
+    assert fragment in complaint(run(*arguments))
+    assert not Path("out.png").exists() and not Path("b.cube").exists()
+
+
+def test_a_table_of_colors_is_as_strong_as_the_picture(run):
+    options = ["--method", "linear", "--strength", "0.4", "--save-lut", "a.cube"]
+    assert run("photo", "content.png", "style.jpg", "-o", "out.png", *options)[0] == 0
+    assert run("photo", "content.png", "-o", "again.png", "--lut", "a.cube")[0] == 0
+    assert (load_image("out.png") - load_image("again.png")).abs().mean() < 0.01
+
+
+def test_a_picture_too_large_for_its_format_is_kept_in_another(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(commands, "gettempdir", lambda: str(tmp_path))
+    Image.new("RGB", (17_000, 1)).save("wide.png")
+    said = complaint(run("photo", "wide.png", "style.jpg", "-o", "out.webp", "--method", "reinhard"))
+    assert "does not hold 17000 × 1 pixels" in said
+    (rescued,) = re.findall(r"The picture is in (\S+\.png) instead", said)
+    assert load_image(rescued).shape[-1] == 17_000
+
+
+def test_a_closed_standard_error_costs_no_picture(folder):
+    code = "import sys; from stylelib import cli; sys.exit(cli.main(sys.argv[1:]))"
+    line = [sys.executable, "-c", code, "stylize", "content.png", "style.jpg", "-o", "out.png", *QUICK]
+    subprocess.run(line, check=True, preexec_fn=lambda: os.close(2))
+    assert load_image("out.png").shape[-1] == 64
+
+
+def test_hidden_files_of_a_folder_are_no_pictures(run):
+    Path("many").mkdir()
+    Image.new("RGB", (64, 48)).save("many/a.png")
+    Path("many/._a.png").write_bytes(b"of macOS")
+    status, *_ = run("stylize", "many", "style.jpg", "-o", "results", *QUICK)
+    assert status == 0 and [path.name for path in Path("results").iterdir()] == ["a.png"]
+
+
+def test_pressing_twice_does_not_lose_the_picture(monkeypatch):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            cli._interrupt(signal.SIGINT, None)
+        again = signal.getsignal(signal.SIGINT)
+        again(signal.SIGINT, None)  # nothing happens
+        now = cli.time.monotonic()
+        monkeypatch.setattr(cli.time, "monotonic", lambda: now + 2 * cli.PATIENCE)
+        with pytest.raises(KeyboardInterrupt):
+            again(signal.SIGINT, None)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
+def test_a_pipe_is_no_place_for_a_picture(run):
+    os.mkfifo("pipe.png")
+    assert "a pipe or a device" in complaint(run("stylize", "content.png", "style.jpg", "-o", "pipe.png", *QUICK))
+
+
+def test_a_link_to_itself_is_no_traceback(run):
+    Path("loop.png").symlink_to("loop.png")
+    assert complaint(run("stylize", "loop.png", "style.jpg", "-o", "out.png", *QUICK))
+
+
+def test_the_version_is_told(run):
+    assert run("--version")[1].startswith("stylelib ")

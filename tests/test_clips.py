@@ -1,5 +1,7 @@
 """Clips as people have them come in right, and go out as films that others can play."""
 
+import os
+import struct
 from fractions import Fraction
 
 import av
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from films import BEEP, gray, loud_from, sound_packets, write_film, write_sound
+from PIL import ExifTags, Image
 
 from stylelib.clips import Clip, ClipError, Frame, check_clip_writable, open_clip, picture_files, save_clip
 from stylelib.images import save_image
@@ -220,7 +223,7 @@ def test_a_range_beyond_the_end_has_no_pictures(tmp_path):
         open_clip(path, rate=0)
 
 
-UNWRITABLE = {"b.xyz": "let it end in .mp4", "no/b.mp4": "There is no folder", "full": "other things in it"}
+UNWRITABLE = {"b.xyz": "let it end in .mp4", "no/b.mp4": "There is no folder", "full": "with things in it"}
 
 
 @pytest.mark.parametrize("name", UNWRITABLE)
@@ -272,3 +275,62 @@ def test_frames_are_read_and_written_one_by_one(tmp_path):
     for name in ("b.mp4", "b.gif", "b"):
         save_clip(counted(), tmp_path / name, clip)
     assert most <= 4
+
+
+# --- what people have: mirrored films, photos turned by the camera, places that are taken ---
+
+
+def test_a_film_that_is_shown_mirrored_is_mirrored(tmp_path):
+    picture = gray(0)
+    picture[:24, :32] = 255  # upper left
+    path = write_film(tmp_path / "a.mp4", [picture] * 2, rotate=180)
+    turned, mirrored = (
+        struct.pack(">9i", a, 0, 0, 0, d, 0, 0, 0, 0)[:20] for a, d in ((-1 << 16,) * 2, (-1 << 16, 1 << 16))
+    )
+    data = path.read_bytes()
+    assert data.count(turned) == 1
+    for matrix, rows, columns in ((turned, slice(24, None), slice(32, None)), (mirrored, slice(24), slice(32, None))):
+        path.write_bytes(data.replace(turned, matrix))
+        (frame, *_) = open_clip(path).frames()
+        white = torch.zeros(48, 64)
+        white[rows, columns] = 1
+        assert (frame.image.mean(dim=1)[0] - white).abs().mean() < 0.05
+
+
+def test_pictures_of_a_folder_are_measured_as_they_are_shown(tmp_path):
+    upright, turned = Image.new("RGB", (40, 60)), Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    upright.save(tmp_path / "1.jpg")
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "2.jpg", exif=turned)
+    assert open_clip(tmp_path).shape == (60, 40)
+    upright.save(tmp_path / "3.jpg", exif=turned)  # stored as the first one, shown lying
+    with pytest.raises(ClipError, match="different sizes, 40 × 60 and 60 × 40"):
+        open_clip(tmp_path)
+
+
+def save(path, **options):
+    save_clip([Frame(torch.zeros(1, 3, 32, 32), Fraction(0))], path, open_clip([torch.zeros(1, 3, 32, 32)]), **options)
+
+
+def test_frames_of_somebody_else_are_not_replaced(tmp_path):
+    folder = tmp_path / "frames"
+    save(folder)
+    with pytest.raises(ClipError, match="folder with things in it"):
+        save(folder)
+    assert len(list(folder.iterdir())) == 1
+    save(folder, replace=True)  # as a film that is gone on with does
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
+def test_a_link_stays_one_and_a_pipe_is_refused(tmp_path):
+    (tmp_path / "b.mp4").touch()
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "b.mp4")
+    save(tmp_path / "link.mp4")
+    assert (tmp_path / "link.mp4").is_symlink() and (tmp_path / "b.mp4").stat().st_size > 0
+    (tmp_path / "shelf").mkdir()
+    (tmp_path / "to_shelf").symlink_to(tmp_path / "shelf")
+    save(tmp_path / "to_shelf")
+    assert (tmp_path / "shelf" / "000001.png").exists()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(ClipError, match="a pipe"):
+        check_clip_writable(tmp_path / "pipe.mp4")

@@ -321,3 +321,38 @@ def test_ctrl_c_leaves_a_film_of_what_is_done(sources, monkeypatch, capsys):
 def test_a_gray_clip_of_one_color_is_painted_too(style, backbone, tmp_path):
     path = write_film(tmp_path / "gray.mp4", [gray(128, 64, 96)] * 3)
     assert len(run(path, style, backbone, tmp_path / "b.gif")) == 3
+
+
+# --- one film, one process ---
+
+
+def test_the_clip_itself_is_never_replaced(style, backbone, tmp_path):
+    path = write_film(tmp_path / "a.mp4", [gray(100)] * 2)
+    with pytest.raises(ClipError, match="is the clip itself"):
+        stylelib.stylize_video(path, style, tmp_path / "." / "a.mp4", backbone=backbone, size=SIZE)
+
+
+def test_two_processes_do_not_make_one_film(tmp_path):
+    film = tmp_path / "a.mp4"
+    code = f"""
+import sys; from pathlib import Path; from stylelib.reel import Reel
+Reel(Path({str(film)!r}), {{}}, resume=False).claim()
+print("mine", flush=True); sys.stdin.read()
+"""
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "mine\n"
+    with pytest.raises(ClipError, match=f"Another run, process {other.pid}, is making a.mp4"):
+        Reel(film, {}, resume=False)
+    other.kill()
+    other.communicate()
+    reel = Reel(film, {}, resume=False)  # of a process that was killed nothing is left
+    reel.claim()
+    reel.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reel_with_missing_frames_is_damaged(tmp_path):
+    Reel(tmp_path / "a.mp4", {}, resume=False).add(torch.zeros(1, 3, 8, 8), 0, None)
+    (tmp_path / "a.mp4.frames" / "000001.png").unlink()
+    with pytest.raises(ClipError, match="frames are missing"):
+        Reel(tmp_path / "a.mp4", {}, resume=True)
