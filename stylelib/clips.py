@@ -409,8 +409,9 @@ def check_clip_writable(file: str | PathLike, *, replace: bool = False) -> None:
     if not path.parent.is_dir():
         raise ClipError(f"There is no folder {path.parent}; make it first.")
     try:
-        frame = re.compile(r"\d{6}\.png" if replace and not ending else "(?!)")  # nothing, if not to be replaced
-        if path.is_dir() and (ending or not all(frame.fullmatch(inside.name) for inside in path.iterdir())):
+        inside = [each.name for each in path.iterdir()] if path.is_dir() else []
+        theirs = replace and all(re.fullmatch(r"\d{6}\.png", name) for name in inside)
+        if path.is_dir() and (ending or (inside and not theirs)):
             raise ClipError(f"{path} is a folder with things in it; empty it, or choose another name for the film.")
         if path.is_file() and not ending:
             raise ClipError(f"{path} is a file, and frames need a folder; choose another name.")
