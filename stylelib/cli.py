@@ -88,9 +88,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USER_ERROR, f"stylelib: {message} (see {self.prog} --help)\n")
 
 
+class _Version(argparse.Action):
+    """Looks the version up only when asked: where the package is on the path and not installed, there is none."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        console.say(f"stylelib {version('stylelib')}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="stylelib", description="Neural style transfer, offline and on any machine.")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version('stylelib')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     command = commands.add_parser(

@@ -26,7 +26,6 @@ from torch.nn.functional import pad
 
 from . import files
 from .decoding import name_of
-from .files import check_plain
 from .images import ImageError, load_image, resize_to, save_image, scaled_shape
 
 # FFmpeg would also read playlists that name other files and addresses, and show text files as films. These are clips.
@@ -311,7 +310,7 @@ def _opened(path: Path) -> Iterator[av.container.InputContainer]:
     """Opens a file for reading, or raises the `ClipError` that explains why not."""
     name = name_of(path)
     try:
-        check_plain(path)
+        files.check_plain(path)
         container = av.open(str(path), container_options=SAFE, metadata_errors="replace")
     except FileNotFoundError:
         raise ClipError(f"There is no file {name}.") from None
@@ -399,7 +398,7 @@ def save_clip(
 
 
 def check_clip_writable(file: str | PathLike, *, replace: bool = False) -> None:
-    """Raises the `ClipError` that `save_clip` would, before any work has gone into the frames."""
+    """Raises the `ClipError` that `save_clip` would, before any work has gone into the frames. Arguments as there."""
     path = Path(file)
     ending = path.suffix.lower()
     if ending not in (*FILMS, ".gif", ""):

@@ -73,11 +73,12 @@ def _stylize(options: argparse.Namespace) -> int:
 
 def _exists(checkpoint: Path) -> bool:
     try:
-        return bool(os.stat(checkpoint))
+        os.stat(checkpoint)
     except FileNotFoundError:
         return False
     except OSError as error:  # its name is longer than that of the result
         raise CheckpointError(f"Cannot write {checkpoint}: {error.strerror}; choose another name.") from error
+    return True
 
 
 def checkpoint_of(out: str | PathLike) -> Path:

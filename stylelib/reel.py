@@ -66,7 +66,7 @@ class Reel:
         self._owner.write_text(f"{os.getpid()} {psutil.Process().create_time()}")
 
     def release(self) -> None:
-        """Leaves the frames to whoever goes on with them."""
+        """Leaves the frames, if there are any, to whoever goes on with them."""
         self._owner.unlink(missing_ok=True)
         if not len(self):
             self.remove()

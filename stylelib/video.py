@@ -135,9 +135,10 @@ def _onto(reel: Reel, clip: Clip, shot: "Shot", out: Path, scheduler: str | None
     finally:
         if len(reel):
             save_clip(reel.frames(), out, clip, whole=whole, replace=begun)
-        reel.release()
         if whole or useless:
             reel.remove()
+        else:
+            reel.release()
 
 
 def _painted(shot: "Shot", clip: Clip, first: int, scheduler: str | None) -> Iterator[tuple[Frame, dict]]:

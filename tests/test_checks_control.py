@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import stylelib
 from stylelib.checks.core import EXERCISES, Mistake
 
 WEIGHTS = torch.tensor([0.299, 0.587, 0.114])
@@ -252,6 +253,12 @@ def test_a_wrong_answer_is_told_its_mistake(name, sentence):
 def test_the_check_knows_its_own_reference(name, capsys):
     EXERCISES[name](EXERCISES[name].reference)
     assert "the library's own function" in capsys.readouterr().out
+
+
+def test_a_wrong_answer_by_the_library_hears_both(capsys):
+    EXERCISES["gram_by_tiles"](lambda tiles: sum(stylelib.gram_matrix(tile) for tile in tiles) / len(tiles))
+    said = capsys.readouterr().out
+    assert "the library's own function gram_matrix" in said and "averaged the tiles' Gram matrices" in said
 
 
 def test_a_stub_is_no_mistake(capsys):

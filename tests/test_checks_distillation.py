@@ -467,6 +467,8 @@ WRONG = {
         *[(then(answer, change), sentence) for answer in SOME_UNEXPLAINED for change, sentence in UNEXPLAINED_CHANGES],
     ],
     "fold_batch_norm": [
+        (fold_with(lambda gamma, var, eps: (var + eps).sqrt() / gamma), "the other way round"),
+        (fold_with(lambda gamma, var, eps: gamma / (var**2 + eps).sqrt()), "Do not square it"),
         (lambda w, b, *rest: (w.clone(), b.clone()), "the weight is as it was"),
         (fold_with(lambda g, v, e: g / v.sqrt()), "forgot ε"),
         (fold_with(lambda g, v, e: g / (v + e)), "forgot the root"),

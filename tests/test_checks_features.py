@@ -538,12 +538,7 @@ def field_overwritten(layers):
 
 
 def collect_to_last_asked(network, x, layers):
-    found = {}
-    for name, module in network.named_children():
-        x = module(x)
-        found[name] = x
-        if name == layers[-1]:
-            break
+    found = collect_until_the_last_in_the_list(network, x, layers)
     return {name: found[name] for name in layers}
 
 
@@ -628,6 +623,7 @@ WRONG = {
         (lambda c, n: None, "forget `return`"),
     ],
     "collect_features": [
+        (lambda network, x, layers: {}["mine"], "stopped with KeyError"),
         (collect_to_last_asked, "was never reached"),
         (collect_by_index, "your keys are numbers"),
         (collect_anew_for_each, "modules run more than once"),

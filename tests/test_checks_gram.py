@@ -537,6 +537,9 @@ WRONG = {
         ],
     ],
     "style_loss": [
+        (loss_by(relative, lambda each: each[-1] / 3), "overwrites the sum"),
+        (loss_by(relative, lambda each: each[0] / 3), "added before the division"),
+        (loss_by(relative, lambda each: ((each[0] / 3 + each[1]) / 3 + each[2]) / 3), "divide in each round"),
         (loss_of_all_features, "layers in features"),
         (loss_by_channels, "weighted the layers"),
         (loss_by(lambda f, a: relative(f * positions(f) ** 0.5, a)), "not divided by h·w"),

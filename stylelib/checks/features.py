@@ -147,7 +147,7 @@ def _field_mistakes(layers: list[tuple[int, int]]) -> dict[str, int]:
         ),
         "you forgot the strides: after a stride of 2, one position is 2 pixels wide, and each later kernel reaches "
         "twice as far.": 1 + sum(kernel - 1 for kernel in kernels),
-        "only the first layer was added. Does `return` stand inside the loop?": kernels[0] if kernels else 1,
+        "only the first layer was added. Does `return` stand inside the loop?": kernels[0],
         "each layer overwrites the field. Add to it: field += …": (kernels[-1] - 1) * step // strides[-1],
         "you are off by one: the field starts at 1, the pixel itself.": right - 1,
         "you are one too high. A kernel of k pixels adds k − 1 steps, and the field starts at 1.": right + 1,
@@ -310,6 +310,8 @@ def collect_features(answer: Answer) -> None:
     try:
         got = answer(network, x, layers)
     except KeyError as error:
+        if error.args[0] not in layers:
+            raise
         raise Mistake(
             f"the layer {error} was never reached. The deepest layer need not be the last one in the list: go on until "
             "all are found."

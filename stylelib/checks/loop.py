@@ -175,7 +175,7 @@ def total_variation(answer: Answer) -> None:
         _expect_no_number(got)
         if isinstance(got, Tensor) and got.isnan().any():
             raise Mistake(
-                "it is NaN: image[1:] goes along the batch, which has one picture. Rows and columns come last."
+                "it is NaN, as a mean of nothing is. Does image[1:] go along the batch? Rows and columns come last."
             )
         expect(got, _total_variation(image), _variation_mistakes(image), "the variation")
     other = random(1, 3, 5, 2, seed=7)

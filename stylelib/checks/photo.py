@@ -95,7 +95,7 @@ def match_mean_and_deviation(answer: Answer) -> None:
             "you took one mean and one deviation of all channels together. Each channel has its own: dim=1.": (
                 (colors - colors.mean()) * reference.std(correction=0) / colors.std(correction=0) + reference.mean()
             ),
-            "you took one mean and one deviation of all channels together. Each channel has its own, by dim=1.": (
+            "you took one mean and one deviation of all channels together, by N - 1. Pass dim=1 and correction=0.": (
                 (colors - colors.mean()) * reference.std() / colors.std() + reference.mean()
             ),
             "your deviation divides by N - 1, torch's default. Pass correction=0: these are all the pixels.": (
@@ -154,8 +154,8 @@ def transport_matrix(answer: Answer) -> None:
 def _by_cholesky(covariance: Tensor, wanted: Tensor) -> Tensor:
     half = torch.linalg.cholesky(covariance)
     inverse = torch.linalg.inv(half)
-    product = half @ wanted @ half
-    return inverse @ torch.linalg.cholesky_ex(product)[0] @ inverse
+    root, _ = torch.linalg.cholesky_ex(half @ wanted @ half)  # which does not stop where the product has no such factor
+    return inverse @ root @ inverse
 
 
 def _expect_close(got: object, expected: Tensor, mistakes: dict[str, Tensor], what: str) -> None:
